@@ -8,6 +8,7 @@ import typer
 
 from rollcall import __version__
 
+from .commands.bake import bake
 from .commands.cycle import cycle
 from .commands.doctor import doctor
 from .commands.history import history
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from .exit_codes import ExitCode
 
 COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of all commands with these words
+    "bake": (bake, "make a new image for a group, and cycle the group to it"),
     "cycle": (cycle, "replace every instance of a group, without downtime, and verify it"),
     "doctor": (doctor, "what is set up wrongly, with the remedies"),
     "history": (history, "when instances came, were provisioned, and left"),

@@ -68,12 +68,13 @@ PUBLISHED = {  # from which functions, and when
     CycleEvent.CANCELLED: ("cycle", "Its refresh was cancelled, or its execution was stopped. What is new stays."),
     BakeEvent.BAKED: (
         "bake",
-        "An image was made, passed its smoke test and is in a version of the launch template; where it was to be rolled "
-        "out, that succeeded: [A bake](../operate/bake.md).",
+        "An image was made, passed its smoke test and is in a version of the launch template: [A "
+        "bake](../operate/bake.md). Its roll-out begins then, and has the events of a cycle.",
     ),
     BakeEvent.FAILED: (
         "bake",
-        "A bake ended otherwise than it was asked for. A pre-flight that refuses a bake is one if a tag started it.",
+        "A bake ended otherwise than it was asked for, or the roll-out of its image did. A pre-flight that refuses a "
+        "bake is one if a tag started it.",
     ),
     BakeEvent.RETIRED: ("bake", "An image beyond those that are kept was disabled or, a day later, deregistered."),
     event_fields.WORK_FAILED: (
@@ -92,7 +93,8 @@ FIELDS = {
     "base_image": "the id of the image that the bake began with",
     "project_revision": "the revision of the Tower project whose playbook ran",
     "smoke": "how the image did in its smoke test: `passed`, `failed`, `off`; null before",
-    "roll_out": "what the cycle ended as that rolls the image out; null without one",
+    "roll_out": "what the cycle ended as that rolls the image out; null before",
+    "result": "what the bake ended as; null before",
     "execution_url": "that execution in the AWS console",
     "version": "the number of the launch template's version that new instances run; null where there is none",
     "from_version": "the number that the group ran before; null where there is none",

@@ -53,16 +53,19 @@ MADE: Mapping[str, Any] = {
     "project_revision": "9f2c51d",
     "smoke": "passed",
     "version": "7",
+}
+ROLLED_OUT: Mapping[str, Any] = {
+    **MADE,
     "cycle": f"web-2b1d6f0a-bake-{BAKE_ID}",
     "cycle_result": "succeeded",
+    "result": BakeResult.SUCCEEDED,
+    "reason": f"image {IMAGE} was rolled out as version 7",
 }
 ENDED: Mapping[BakeEvent, Mapping[str, Any]] = {  # what the state is when a bake has ended so
-    BakeEvent.BAKED: {
-        **MADE,
-        "result": BakeResult.SUCCEEDED,
-        "reason": f"image {IMAGE} is in version 7, and the group was cycled to it",
-    },
+    BakeEvent.BAKED: {**MADE, "phase": Phase.VERSION},  # which is rolled out after that
     BakeEvent.FAILED: {
+        "phase": Phase.ENDED,
+        "ended": STATE.execution_started + 1860.0,
         "result": BakeResult.FAILED,
         "reason": "job 121 failed on the builder: task 'install nginx'",
     },
@@ -76,9 +79,9 @@ def bake_answer(kind: BakeEvent, image: str = "", words: str = "", **changes: An
 
 
 def bake_ended(kind: BakeEvent) -> StepAnswer:
-    """The last step of a bake that ended so, 1,860 s after it was started."""
-    last = bake_answer(kind, phase=Phase.ENDED, ended=STATE.execution_started + 1860.0, **ENDED[kind])
-    return last._replace(next="succeeded" if kind == BakeEvent.BAKED else "failed")
+    """The step of a bake that came to an image, or the last of one that failed 1,860 s after it was started."""
+    answer = bake_answer(kind, **ENDED[kind])
+    return answer._replace(next="roll_out" if kind == BakeEvent.BAKED else "failed")
 
 
 RETIRED = bake_answer(
@@ -87,5 +90,5 @@ RETIRED = bake_answer(
     words="disabled: it is the sixth newest image of the group; it is deregistered by a run at least a day later",
     phase=Phase.RETIRING,
     ended=STATE.execution_started + 1860.0,
-    **ENDED[BakeEvent.BAKED],
+    **ROLLED_OUT,
 )

@@ -154,8 +154,11 @@ def test_a_bake_that_failed_is_an_incident_with_the_job_until_the_group_is_baked
 
 
 @pytest.mark.parametrize("roll_out", ["failed", "rolled back"])
-def test_a_roll_out_that_failed_is_the_incident_of_its_cycle_and_not_a_second_one(roll_out: str) -> None:
+def test_a_roll_out_that_failed_is_its_cycles_incident_and_what_was_cancelled_is_none(
+    roll_out: str,
+) -> None:
     assert read_message(record(event("Image Failed", **BAKE | {"roll_out": roll_out}))) is None
+    assert read_message(record(event("Image Failed", **BAKE | {"result": "cancelled"}))) is None
     assert (
         trouble(event("Image Failed", **BAKE | {"roll_out": "refused"})).cause == "bake: web"
     )  # of which no event tells

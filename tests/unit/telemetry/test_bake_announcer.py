@@ -11,7 +11,7 @@ from rollcall.bake.answer import StepAnswer
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.state import BakeResult, BakeState
 from rollcall.domain.objections import Objection
-from unit.bake_news import ENDED, IMAGE, MADE, NAME, RETIRED, STATE, bake_answer, bake_ended
+from unit.bake_news import ENDED, IMAGE, MADE, NAME, RETIRED, ROLLED_OUT, STATE, bake_answer, bake_ended
 
 if TYPE_CHECKING:
     from unit.audience import Audience
@@ -28,7 +28,9 @@ def counted(audience: Audience, answer: StepAnswer) -> dict[str, float]:
 
 @pytest.mark.parametrize(("kind", "name"), [(BakeEvent.BAKED, "ImagesBaked"), (BakeEvent.FAILED, "ImagesFailed")])
 def test_each_end_is_counted_with_how_long_it_took(audience: Audience, kind: BakeEvent, name: str) -> None:
-    assert counted(audience, bake_ended(kind)) == {name: 1, "BakeSeconds": 1860.0}
+    ended = STATE.execution_started + 1860.0
+    news = tuple(each._replace(state=replace(each.state, ended=ended)) for each in bake_ended(kind).news)
+    assert counted(audience, bake_ended(kind)._replace(news=news)) == {name: 1, "BakeSeconds": 1860.0}
 
 
 def test_an_image_that_is_retired_is_counted_and_is_no_end_of_a_bake(audience: Audience) -> None:
@@ -41,7 +43,8 @@ def test_a_line_says_of_each_end_what_happened_to_which_group_in_which_bake(
 ) -> None:
     audience.announcer.announce_bake(bake_ended(kind))
     [line] = audience.lines()
-    assert (line["level"], line["message"]) == (level, f"{kind}: {ENDED[kind]['reason']}")
+    reason = ENDED[kind].get("reason", f"image {IMAGE} is in version 7 of launch template web")
+    assert (line["level"], line["message"]) == (level, f"{kind}: {reason}")
     assert (line["group"], line["bake"], line["event"], line["job"]) == ("web", NAME, kind, STATE.job)
 
 
@@ -85,9 +88,9 @@ def test_of_a_smoke_test_that_fails_the_event_names_the_job_that_failed_there(au
 
 
 def test_of_a_roll_out_that_fails_no_job_of_the_bake_is_blamed(audience: Audience) -> None:
-    answer = bake_answer(BakeEvent.FAILED, **{**MADE, "cycle_result": "rolled back", "smoke_job": 130})
+    answer = bake_answer(BakeEvent.FAILED, **{**ROLLED_OUT, "cycle_result": "rolled back", "smoke_job": 130})
     [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(answer))
-    assert (detail["job"], detail["roll_out"], detail["cycle"]) == (None, "rolled back", MADE["cycle"])
+    assert (detail["job"], detail["roll_out"], detail["cycle"]) == (None, "rolled back", ROLLED_OUT["cycle"])
 
 
 def test_images_that_reconcile_has_retired_are_those_of_no_bake(audience: Audience) -> None:

@@ -166,6 +166,12 @@ def say_cycle(answer: StepAnswer) -> Callable[..., None]:
     return lambda world, audience: audience.announcer.announce_step(answer, EXECUTION)
 
 
+def long_ago(answer: BakeAnswer) -> BakeAnswer:
+    """Of a bake that runs: with how long it had taken."""
+    news = tuple(each._replace(state=replace(each.state, ended=1_001_440.0)) for each in answer.news)
+    return answer._replace(news=news)
+
+
 def say_bake(answer: BakeAnswer) -> Callable[..., None]:
     return lambda world, audience: audience.announcer.announce_bake(answer)
 
@@ -189,9 +195,9 @@ SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "cycle-failed": ("cycle", say_cycle(ended(CycleEvent.FAILED))),
     "cycle-rolled-back": ("cycle", say_cycle(ended(CycleEvent.ROLLED_BACK))),
     "cycle-cancelled": ("cycle", say_cycle(ended(CycleEvent.CANCELLED))),
-    "image-baked": ("bake", say_bake(bake_ended(BakeEvent.BAKED))),
+    "image-baked": ("bake", say_bake(long_ago(bake_ended(BakeEvent.BAKED)))),
     "image-failed": ("bake", say_bake(bake_ended(BakeEvent.FAILED))),
-    "image-retired": ("bake", say_bake(RETIRED)),
+    "image-retired": ("bake", say_bake(long_ago(RETIRED))),
 }
 
 

@@ -58,6 +58,7 @@ TOWER_UNAVAILABLE = "TowerUnavailable"
 PASSING_KINDS = ("address conflict",)  # of findings: mostly gone with reconcile's next run
 GRAVE_METRICS = ("Errors", "ApproximateNumberOfMessagesVisible")
 ROLL_OUTS = ("failed", "rolled back")  # of which the cycle's own event tells
+CANCELLED = "cancelled"  # by an operator, who knows
 WATCHED_FOR = 3600.0  # seconds; for longer it is not watched whether an instance serves
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
 UNTIL_ENDED = math.inf  # alarms and doctor always report when it is over, be it in a year
@@ -284,10 +285,11 @@ def _bad_cycle(event_id: str, at: float, detail: Json, became: str) -> Occurrenc
 def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
     """A bake that made no image, or none that may be rolled out. It is over with the group's next one that succeeds.
 
-    None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job.
+    None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job. None, too,
+    where an operator cancelled it.
     """
     group = str(detail["group"])
-    if detail.get("roll_out") in ROLL_OUTS:
+    if detail.get("roll_out") in ROLL_OUTS or detail.get("result") == CANCELLED:
         return None
     return Occurrence(
         id=event_id,

@@ -13,7 +13,6 @@ RollcallError
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
 │  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
 │  ├─ RefreshStillActive   an instance refresh is being cancelled, and until then its group cannot be changed
-│  ├─ BuilderStillThere    what a bake that was stopped has launched is being terminated
 │  └─ NoTimeLeft           the invocation ends before this message can be worked on
 └─ Permanent               needs an operator: tried again for an hour, then moved to the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
@@ -149,15 +148,6 @@ class JobStillLanding(Transient):
     """
 
     scope = Scope.INSTANCE
-
-
-class BuilderStillThere(Transient):
-    """A builder, or the instance of a smoke test, of a bake that was stopped is being terminated.
-
-    Remedy: nothing: it is looked at again, by reconcile at the latest.
-    """
-
-    scope = Scope.GROUP
 
 
 class RefreshStillActive(Transient):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rollcall.bake.news import BakeEvent
 
 from .announcer import Announcer
-from .bake_details import bake_event, bake_seconds, job_of
+from .bake_details import bake_event, bake_seconds, job_of, reason_of
 
 if TYPE_CHECKING:
     from rollcall.bake.answer import StepAnswer
@@ -34,7 +34,7 @@ class BakeAnnouncer(Announcer):
         """
         for each in answer.news:
             log = self.logger.error if each.kind == BakeEvent.FAILED else self.logger.info
-            log(f"{each.kind}: {each.words or each.state.reason or each.image}", extra=_about_news(each))
+            log(f"{each.kind}: {reason_of(each)}", extra=_about_news(each))
             self._count_bake(each)
             self._events.append(bake_event(each, time.time()))
         if answer.state.result and not answer.news:

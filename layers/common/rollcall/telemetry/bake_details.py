@@ -32,11 +32,20 @@ def bake_event(news: BakeNews, now: float) -> PublishedEvent:
         "smoke": state.smoke or None,
         "cycle": state.cycle or None,
         "roll_out": state.cycle_result or None,
+        "result": str(state.result) if state.result else None,
         "seconds": rounded(bake_seconds(state, now)),
-        "reason": short(news.words or state.reason),
+        "reason": short(reason_of(news)),
         "job": job_of(news),
     }
     return PublishedEvent(news.kind, detail)
+
+
+def reason_of(news: BakeNews) -> str:
+    """What happened, in words."""
+    state = news.state
+    if news.kind == BakeEvent.BAKED and not (news.words or state.reason):
+        return f"image {state.image_id} is in version {state.version} of launch template {state.template_name}"
+    return news.words or state.reason
 
 
 def job_of(news: BakeNews) -> int | None:
