@@ -67,6 +67,14 @@ class TemplateVersion(NamedTuple):
         return str(self.data.get("ImageId", "")).startswith(PARAMETER_IMAGE)
 
 
+class Template(NamedTuple):
+    """A launch template."""
+
+    id: str
+    name: str
+    tags: Mapping[str, str] = EMPTY_MAPPING
+
+
 class LaunchRefusal(NamedTuple):
     """Why EC2 would launch nothing. action, resource: the permission that is missing, and on what, as far as AWS says.
 
@@ -86,6 +94,23 @@ class LaunchRefusal(NamedTuple):
 
 class LaunchTemplates(RegionalClients):
     """The launch templates of one account and Region. A template is {LaunchTemplateId} or {LaunchTemplateName}."""
+
+    def template(self, template: Mapping[str, Any]) -> Template | None:
+        """A template by its id or name, with its tags; None if it is not there."""
+        named: Any = (
+            {"LaunchTemplateIds": [template["LaunchTemplateId"]]}
+            if template.get("LaunchTemplateId")
+            else {"LaunchTemplateNames": [template["LaunchTemplateName"]]}
+        )
+        with aws_errors(f"DescribeLaunchTemplates {_named(template)}"):
+            try:
+                found = self._ec2.describe_launch_templates(**named)["LaunchTemplates"]
+            except ClientError as error:
+                if not error.response["Error"]["Code"].startswith(NOT_THERE):
+                    raise
+                return None
+        tags = {each["Key"]: each["Value"] for raw in found for each in raw.get("Tags", ())}
+        return next((Template(raw["LaunchTemplateId"], raw["LaunchTemplateName"], tags) for raw in found), None)
 
     def resolve(self, template: Mapping[str, Any], version: str) -> str:
         """The number that a version of a template stands for: a number, $Latest or $Default. Raises AwsRejected."""

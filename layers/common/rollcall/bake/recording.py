@@ -59,7 +59,8 @@ class RollOut(NamedTuple):
 def read_roll_out(answer: Mapping[str, Any] | None, error: Mapping[str, Any] | None) -> RollOut:
     """How the nested cycle ended: by the task's answer, or by the error that it was caught with. Pure.
 
-    answer: of startExecution.sync:2. error: its Error and Cause.
+    answer: of startExecution.sync:2, None where the state machine drops it: without an error the cycle went well then.
+    error: its Error and Cause.
     """
     if error:
         described = _json(error.get("Cause", ""))
@@ -70,9 +71,10 @@ def read_roll_out(answer: Mapping[str, Any] | None, error: Mapping[str, Any] | N
         if status in STOPPED:
             return RollOut(CANCELLED, STOPPED[status], execution)
         return RollOut(str(described.get("Error") or "failed"), str(described.get("Cause", "")), execution)
-    given = answer or {}
-    output = _json(given.get("Output", {}))
-    return _of_cycle(output.get("cycle") or {}, str(given.get("ExecutionArn", "")))
+    if answer is None:
+        return RollOut(WELL[0])
+    output = _json(answer.get("Output", {}))
+    return _of_cycle(output.get("cycle") or {}, str(answer.get("ExecutionArn", "")))
 
 
 def _of_cycle(cycle: Mapping[str, Any], execution: str) -> RollOut:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rollcall.aws.launch_templates import TemplateVersion
 
 DISABLED_FOR = 86_400.0  # seconds at least between that an image is disabled and that it is deregistered
+TRIED = (SmokeOutcome.PASSED, SmokeOutcome.OFF)
 FAILED_ROLL_OUTS = (RollOutOutcome.FAILED, RollOutOutcome.ROLLED_BACK)
 
 
@@ -130,9 +131,9 @@ def _newest(images: Sequence[Image], keep: int) -> set[str]:
 
 
 def is_good(image: Image) -> bool:
-    """Whether nothing is known against an image: neither smoke test nor roll-out has failed."""
+    """Whether an image came through its smoke test, or had none to come through, and its roll-out has not failed."""
     smoke, roll_out = image.tags.get(bake_tags.SMOKE), image.tags.get(bake_tags.ROLL_OUT)
-    return smoke != SmokeOutcome.FAILED and roll_out not in FAILED_ROLL_OUTS
+    return smoke in TRIED and roll_out not in FAILED_ROLL_OUTS
 
 
 def _why_kept(given: RetentionInput, image: Image, version: str) -> str:

@@ -16,7 +16,8 @@ class BakeSettings(NamedTuple):
     machine: the ARN of the state machine Bake; cycle_machine: of Cycle, empty in a stack without. template_arns: of
     launch templates that bakes may change beside those with the tag. role_arns: of roles that may be passed to
     instances. key_arns: of KMS keys that volumes may be encrypted with. trusted_accounts: whose images may be the base,
-    beside Amazon's and one's own. cycles: whether images are rolled out.
+    beside Amazon's and one's own. cycles: whether images are rolled out. share: the fraction of a group's images, and
+    of its versions, that may be removed at once.
     """
 
     machine: str
@@ -26,6 +27,7 @@ class BakeSettings(NamedTuple):
     key_arns: tuple[str, ...] = ()
     trusted_accounts: tuple[str, ...] = ()
     cycles: bool = False
+    share: float = 0.2
 
 
 def read_bake_settings(environment: Mapping[str, str]) -> BakeSettings:
@@ -40,6 +42,7 @@ def read_bake_settings(environment: Mapping[str, str]) -> BakeSettings:
         key_arns=_list(environment.get("KMS_KEY_ARNS", "")),
         trusted_accounts=_list(environment.get("TRUSTED_IMAGE_ACCOUNTS", "")),
         cycles=environment.get("CYCLES") == "true",
+        share=int(environment.get("REMOVE_AT_MOST_PERCENT", "20")) / 100,
     )
 
 
