@@ -18,6 +18,7 @@ from .commands.onboard import onboard
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
+from .commands.rollback import rollback
 from .commands.status import status
 from .commands.uninstall_check import uninstall_check
 from .running import ending
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of a
     "reconcile": (reconcile, "make Tower and EC2 agree now"),
     "redrive": (redrive, "dead letters: show, send back, delete"),
     "release": (release, "end the provisioning circuit breaker of a group"),
+    "rollback": (rollback, "cycle a group back to a version that bakes have kept"),
     "status": (status, "what every instance that waits is waiting for"),
     "uninstall-check": (uninstall_check, "hooks to take away before the stack is deleted"),
 }

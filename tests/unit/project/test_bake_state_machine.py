@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from rollcall.bake.run import STEPS
-from rollcall.workflow.invocation import read_invocation
+from rollcall.bake.invocation import STEPS, read_invocation
 from unit.project.machines import RETRIED, Machine
 from unit.project.template import REPOSITORY
 
@@ -94,7 +93,7 @@ def test_what_a_task_hands_on_is_there_after_every_task_and_after_every_error(na
     before["Record"] = [ANSWERED, ANSWERED | {"error": error}]  # with the error of the roll-out, too
     for data in before.get(name, [ANSWERED]):
         event = BAKE.resolved(BAKE.tasks[name]["Parameters"]["Payload"], data)
-        assert read_invocation(event, STEPS).step == BAKE.step_of[name]
+        assert read_invocation(event).step == BAKE.step_of[name]
 
 
 def test_the_pre_flight_gets_the_request_and_what_puts_back_the_group_even_if_it_failed() -> None:

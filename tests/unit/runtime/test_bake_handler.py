@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.bake.news import BakeEvent
-from rollcall.domain.errors import BadEvent, BadSettings, BuilderStillThere, TowerUnavailable
-from unit.bake_news import EXECUTION, MACHINE, NAME, STATE, bake_answer, bake_ended
+from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerUnavailable
+from unit.bake_news import BAKE_ID, EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_answer, bake_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_step_answers_with_the_whole_state_and_publishes_what_it_found(
     assert called == [("version", EVENT)]
     assert answered == {
         "bake": answer.state.to_json(),
-        "next": "succeeded",
+        "next": "roll_out",
         "wait": 16,
         "error": {},
         "cause": answer.state.reason,
@@ -75,7 +75,7 @@ def test_a_stopped_execution_whose_builder_is_still_there_is_published_and_looke
     world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step_answered(monkeypatch, "settle", bake_answer(BakeEvent.FAILED)._replace(next="put_back", wait=15.0))
-    with pytest.raises(BuilderStillThere, match=NAME):
+    with pytest.raises(InstancesStillThere, match=BAKE_ID):
         bake({"source": "aws.states", "detail": STOPPED})
     assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
 
@@ -92,6 +92,31 @@ def test_an_error_of_a_step_is_raised_so_that_it_is_tried_again(bake: Handle, mo
 def test_a_step_that_is_none_is_refused_with_those_that_there_are(bake: Handle) -> None:
     with pytest.raises(BadEvent, match=r"use preflight, launch, .*put_back"):
         bake(EVENT | {"step": "pin"})
+
+
+def test_what_reconcile_sends_is_removed_and_published(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[Any] = []
+
+    def retire(_: object, group: str, **options: bool) -> StepAnswer:
+        called.append((group, options))
+        return RETIRED
+
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire", retire)
+    bake({"upkeep": "retire", "group": "web", "dry_run": False, "force": True})
+    assert called == [("web", {"dry_run": False, "force": True})]
+    assert [kind for kind, _ in world.bus.published] == ["Image Retired"]
+
+
+def test_an_instance_that_a_bake_left_is_an_error_in_the_log(
+    bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = "instance i-a of group web was terminated: its bake should have done that"
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.sweep", lambda self: [line])
+    assert bake({"upkeep": "sweep"}) == {"swept": [line]}
+    [record] = [each for each in caplog.records if each.getMessage() == line]
+    assert (record.levelname, vars(record)["alert"]) == ("ERROR", True)
 
 
 def test_a_stack_that_does_not_bake_says_so(function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch) -> None:

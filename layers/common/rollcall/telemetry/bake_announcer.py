@@ -11,6 +11,8 @@ from .announcer import Announcer
 from .bake_details import bake_event, bake_seconds, job_of, reason_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rollcall.bake.answer import StepAnswer
     from rollcall.bake.news import BakeNews
     from rollcall.bake.state import BakeState
@@ -40,6 +42,11 @@ class BakeAnnouncer(Announcer):
         if answer.state.result and not answer.news:
             words = f"{answer.state.result}: {answer.state.reason}"
             self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
+
+    def announce_swept(self, lines: Sequence[str]) -> None:
+        """Announce instances of bakes that were still there when their time was over, a line each."""
+        for line in lines:
+            self.logger.error(line, extra={"alert": True})
 
     def _count_bake(self, news: BakeNews) -> None:
         self.metrics.count(COUNTED[news.kind], group=news.state.group)
