@@ -11,8 +11,8 @@ from rollcall.domain.errors import BadEvent
 from rollcall.domain.message_format import read_action, read_records
 from rollcall.runtime.batch import BatchProcessor
 from unit.fakes import FakeAnnouncer
+from unit.runtime.conftest import function
 from unit.runtime.test_batch import Batches, batch, body, takes
-from unit.runtime.test_handlers import function
 from unit.world import OWN_QUEUE, World
 
 if TYPE_CHECKING:
