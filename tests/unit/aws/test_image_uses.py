@@ -39,7 +39,7 @@ QUIET: dict[str, dict[str, Any]] = {
     },
     "ssm": {"describe_parameters": {"Parameters": []}, "get_parameters": None},
 }
-NO_REFRESH = {"InstanceRefreshes": []}
+NO_REFRESH: dict[str, Any] = {"InstanceRefreshes": []}
 
 
 def uses(*, images: tuple[str, ...] = (IMAGE,), **answers: Any) -> Uses:
@@ -231,7 +231,8 @@ def test_each_kind_of_use_keeps_an_image(answers: dict[str, Any], by: str) -> No
     ],
 )
 def test_what_cannot_be_read_is_a_use_of_every_image(call: str, what: str) -> None:
-    found = uses(**{call: "UnauthorizedOperation"}).images[IMAGE]
+    refused: dict[str, Any] = {call: "UnauthorizedOperation"}
+    found = uses(**refused).images[IMAGE]
     assert found.startswith(f"{what} could not be read: AWS refused")
 
 
