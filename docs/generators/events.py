@@ -1,4 +1,4 @@
-"""reference/events.md and reference/event-samples.md: what is published on the event bus, from the samples in
+"""reference/events.md, events-workflows.md, event-samples.md: what is published on the event bus, from the samples in
 events/announced, which the tests hold to what is published.
 """
 
@@ -15,7 +15,7 @@ from rollcall.domain.reports import Event
 from .markdown import REPOSITORY, code, page, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
 SAMPLES = REPOSITORY / "events" / "announced"
 ORIGIN = ("account", "region", "stack", "function")
@@ -157,9 +157,15 @@ CAUSES = [
     (code(f"{event_fields.OF_A_BAKE}web"), "in alerts: the bakes of a group, until one succeeds"),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
 ]
+WORKFLOWS = (*CycleEvent, *BakeEvent)  # what is published of these is on a page of its own
 ABOUT = """\
 Every outcome is published on the account's default event bus, source `rollcall`, so that you can hang rules of your own
-on it. [A sample of each](event-samples.md), whole as a rule's target gets it, is in `events/announced/`.
+on it. [A sample of each](event-samples.md), whole as a rule's target gets it, is in `events/announced/`. What is
+published of cycles and bakes: [Events of cycles and bakes](events-workflows.md).
+"""
+ABOUT_WORKFLOWS = """\
+What is published of [cycles](../operate/cycle.md) and [bakes](../operate/bake.md), on the same bus and with the same
+fields about where it comes from as [the other events](events.md).
 """
 RULE = """\
 A rule for everything that fails, to a topic of yours, say:
@@ -186,7 +192,7 @@ def write() -> str:
     fields = {name for _, each in samples for name in each["detail"]} - set(ORIGIN)
     if fields != FIELDS.keys():
         raise ValueError(f"docs/generators/events.py: fields of no sample, or without words: {fields ^ FIELDS.keys()}")
-    rows = [(code(str(kind)), by, when) for kind, (by, when) in PUBLISHED.items()]
+    rows = [(code(str(kind)), by, when) for kind, (by, when) in PUBLISHED.items() if kind not in WORKFLOWS]
     return page(
         "Events",
         "events/announced",
@@ -196,9 +202,22 @@ def write() -> str:
         "## Fields",
         f"Each detail says where it comes from: {', '.join(code(each) for each in ORIGIN)} (stacks of one account and "
         "Region share the bus). The others:",
-        table(["field", "meaning", "in"], _fields(samples)),
+        table(["field", "meaning", "in"], _fields(samples, set(PUBLISHED) - set(WORKFLOWS))),
         "## Causes",
         table(["cause", "what it is about"], CAUSES),
+    )
+
+
+def write_workflows() -> str:
+    """The page about what is published of cycles and of bakes."""
+    rows = [(code(str(kind)), when) for kind, (_, when) in PUBLISHED.items() if kind in WORKFLOWS]
+    return page(
+        "Events of cycles and bakes",
+        "events/announced",
+        ABOUT_WORKFLOWS,
+        table(["detail type", "published when"], rows),
+        "## Fields",
+        table(["field", "meaning", "in"], _fields(read_samples(), set(WORKFLOWS))),
     )
 
 
@@ -217,15 +236,17 @@ def read_samples() -> list[tuple[str, dict[str, Any]]]:
     return sorted(found, key=lambda each: order.index(each[1]["detail-type"]))
 
 
-def _fields(samples: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str, str]]:
+def _fields(samples: list[tuple[str, dict[str, Any]]], of: Set[str]) -> Iterator[tuple[str, str, str]]:
+    """The fields of some kinds of events, each with those of these that have it."""
     for name, meaning in FIELDS.items():
-        having = list(dict.fromkeys(each["detail-type"] for _, each in samples if name in each["detail"]))
-        yield code(name), meaning, "all" if len(having) == len(PUBLISHED) else ", ".join(_listed(having))
+        kinds = [each["detail-type"] for _, each in samples if name in each["detail"]]
+        if having := [kind for kind in dict.fromkeys(kinds) if kind in of]:
+            yield code(name), meaning, "all" if len(having) == len(of) else ", ".join(_listed(having))
 
 
 def _listed(kinds: list[str]) -> Iterator[str]:
     """Kinds of events; those of cycles and of bakes in two words, for they all have the same fields."""
-    yield from (code(each) for each in kinds if each not in (*CycleEvent, *BakeEvent))
+    yield from (code(each) for each in kinds if each not in WORKFLOWS)
     if set(kinds) & set(CycleEvent):
         yield "those of cycles"
     if set(kinds) & set(BakeEvent):

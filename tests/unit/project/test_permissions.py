@@ -44,7 +44,7 @@ REPLACES_INSTANCES = {
 }
 RECORDS_PINS = {"autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"}
 MAY_LAUNCH = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
-STARTS_BAKES = STARTS_CYCLES  # the same calls, to another machine and another function
+STARTS_BAKES = {"states:StartExecution", "lambda:InvokeFunction"}
 READS_BAKES = {"states:DescribeExecution"}
 ENDS_WHAT_IT_MADE = {
     "ec2:TerminateInstances",
@@ -126,7 +126,6 @@ PERMITTED = {
         "ec2:DescribeSubnets",
         "ssm:DescribeParameters",
         "ssm:GetParameters",
-        "states:DescribeExecution",
         "states:GetExecutionHistory",
         "states:ListExecutions",
     },
