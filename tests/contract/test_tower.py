@@ -32,7 +32,7 @@ from rollcall.domain.errors import (
     TowerUnavailable,
 )
 from rollcall.domain.inventories import Host, Inventory
-from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob
+from rollcall.domain.jobs import Job, JobStatus, JobTemplate, LaunchTerms, Outcome, PastJob, Project
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.evidence.playbook_trace import FAILED, OK, TASK_RESULTS, TASK_STARTED, TRACED_EVENTS, UNREACHABLE
 from rollcall.tower.bulk_hosts import NewHost
@@ -199,6 +199,19 @@ def test_a_template_says_whether_a_launch_can_be_limited(
     )
     fixed = tower.job_template(made.name)
     assert (fixed.asks_limit, fixed.asks_inventory, fixed.inventory_id, fixed.slices) == (False, False, inventory.id, 3)
+
+
+def test_a_templates_project_shows_its_revision_to_who_may_read_it(
+    tower: Tower, operator: Operator, make_template: Callable[..., JobTemplate]
+) -> None:
+    template = make_template()
+    assert template.project_id is not None
+    if operator.client_user["is_superuser"]:
+        raw = operator.read(f"projects/{template.project_id}/")
+        assert tower.project(template.project_id) == Project(raw["id"], raw["name"], raw["scm_revision"])
+    else:  # who may launch it need not be able to read that
+        with pytest.raises((TowerDenied, TowerRejected)):
+            tower.project(template.project_id)
 
 
 # What the server is, and what the token may do there

@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from rollcall.aws.launch_surroundings import LaunchSurroundings, PastActivity, Subnet
-from rollcall.aws.launch_templates import LaunchRefusal, LaunchTemplates, TemplateVersion
+from rollcall.aws.launch_templates import LaunchRefusal, LaunchTemplates, Template, TemplateVersion
 from rollcall.domain.errors import AwsDenied, AwsRejected, AwsUnavailable, Throttled
 from unit.fakes import REGION
 
@@ -273,3 +273,13 @@ def test_versions_are_deleted_two_hundred_a_call_and_those_that_aws_keeps_are_to
 def test_the_default_version_moves(templates: LaunchTemplates, ec2: Stubber) -> None:
     ec2.add_response("modify_launch_template", {}, {"LaunchTemplateId": "lt-1", "DefaultVersion": "8"})
     templates.set_default_version("lt-1", "8")
+
+
+def test_a_template_is_read_with_its_tags(templates: LaunchTemplates, ec2: Stubber) -> None:
+    raw = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web", "Tags": [{"Key": "rollcall:bake", "Value": "true"}]}
+    ec2.add_response("describe_launch_templates", {"LaunchTemplates": [raw]}, {"LaunchTemplateIds": ["lt-1"]})
+    assert templates.template(TEMPLATE) == Template("lt-1", "web", {"rollcall:bake": "true"})
+    ec2.add_response("describe_launch_templates", {"LaunchTemplates": [raw]}, {"LaunchTemplateNames": ["web"]})
+    assert templates.template({"LaunchTemplateName": "web"})
+    ec2.add_client_error("describe_launch_templates", "InvalidLaunchTemplateId.NotFound")
+    assert templates.template(TEMPLATE) is None

@@ -72,6 +72,7 @@ def test_the_builder_has_no_template_no_profile_no_user_data_and_the_smoke_insta
 
 def test_the_builders_host_is_marked_as_one_until_the_bakes_time_is_over_and_the_job_is_limited_to_it() -> None:
     bake = world()
+    bake.group(groups="app web")
     bake.until("provision")
     [host] = bake.tower.hosts.values()
     marker = host.variables[MARKER]
@@ -82,6 +83,7 @@ def test_the_builders_host_is_marked_as_one_until_the_bakes_time_is_over_and_the
         host.name,
         bake.state["bake_id"],
     )
+    assert bake.tower.groups_of(host.id) == {"app", "web"}
     bake.until()
     assert [run.job.hosts for run in bake.tower.runs.values()] == [frozenset({host.name})]
 
@@ -192,6 +194,25 @@ def test_a_job_that_tower_ends_is_tried_three_times() -> None:
     bake.job_ends, bake.job_status = Outcome.UNPROVEN, JobStatus.ERROR
     ended = bake.until()
     assert (ended.result, len(bake.tower.runs)) == (BakeResult.FAILED, 3)
+
+
+def test_two_invocations_of_one_task_run_one_job() -> None:
+    bake = world()
+    bake.until("provision")
+    builder = bake.state["builder"]
+    inventory = bake.tower.inventory("builders")
+
+    def another_was_faster(method: str) -> None:
+        if method == "launch":
+            bake.tower.before_call = lambda method: None
+            bake.clock.now += 1
+            bake.tower.add_job(bake.template, inventory, builder)
+
+    bake.tower.before_call = another_was_faster
+    bake.step("provision")
+    statuses = [run.job.status for run in bake.tower.runs.values()]
+    assert statuses == [JobStatus.RUNNING, JobStatus.CANCELED]
+    assert bake.until().result == BakeResult.SUCCEEDED
 
 
 def test_where_a_subnet_has_no_room_another_one_takes_the_builder() -> None:

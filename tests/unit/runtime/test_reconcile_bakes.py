@@ -12,17 +12,16 @@ from rollcall.bake.starting import BakesOutcome
 from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
 from unit.fakes import ACCOUNT, REGION
 
-from .test_handlers import EVERY_FIVE, function
+from .test_handlers import EVERY_FIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unit.world import World
 
-    from .test_handlers import Handle
+    from .conftest import Handle
 
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
-__all__ = ["function"]  # a fixture
 
 
 class Starter:

@@ -100,6 +100,7 @@ def a_host(tower: Tower) -> Any:
 CALLS: dict[str, tuple[Callable[[Tower], object], list[Answer]]] = {
     "inventory": (lambda tower: tower.inventory("prod"), [ok(page(ROW))]),
     "job_template": (lambda tower: tower.job_template("3"), [ok(page(ROW))]),
+    "project": (lambda tower: tower.project(5), [ok(ROW)]),
     "list_inventories": (lambda tower: tower.list_inventories(), [ok(page(ROW))]),
     "list_job_templates": (lambda tower: tower.list_job_templates(), [ok(page(ROW))]),
     "version": (lambda tower: tower.version(), [ok({"version": "24.6.1"})]),

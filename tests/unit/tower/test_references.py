@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.jobs import JobTemplate
+from rollcall.domain.jobs import JobTemplate, Project
 from rollcall.tower.client import Tower
 from rollcall.tower.references import Listed
 from unit.wire import Answer, Asked, Wire, page
@@ -174,3 +174,16 @@ def test_what_there_is_is_listed_by_name_without_inventories_that_hold_no_hosts_
     assert tower.list_inventories() == [Listed(4, "edge", "ops"), Listed(3, "prod", "Default")]
     wire.page(raw_template())
     assert [each.name for each in tower.list_job_templates()] == ["provision"]
+
+
+def test_a_project_is_read_with_the_revision_of_its_last_update(tower: Tower, wire: Wire) -> None:
+    row = {"id": 5, "name": "plays", "scm_revision": "c0ffee", "scm_update_on_launch": True}
+    wire.then(200, row)
+    assert tower.project(5) == Project(5, "plays", "c0ffee", updates_on_launch=True)
+    assert wire.calls == ["GET /api/v2/projects/5/"]
+
+
+def test_a_project_without_source_control_has_no_revision(tower: Tower, wire: Wire) -> None:
+    row = {"id": 5, "name": "plays", "scm_revision": "", "scm_update_on_launch": False}
+    wire.then(200, row)
+    assert tower.project(5) == Project(5, "plays")

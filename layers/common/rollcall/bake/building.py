@@ -22,6 +22,7 @@ from .state import BakeResult, Phase
 
 if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
+    from rollcall.domain.groups import GroupSettings
     from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
     from rollcall.domain.settings import Settings
@@ -84,27 +85,34 @@ class Building:
     # Register
 
     def register(self, state: BakeState, now: float) -> StepAnswer:
-        """Make the builder's host, or find it; it is marked as a builder's, and so left alone by reconcile."""
+        """Make the builder's host, or find it; it is marked as a builder's, and so left alone by reconcile.
+
+        It is in groups of the names that the group's hosts are in, which the hosts of a playbook may be.
+        """
         state = replace(state, phase=Phase.REGISTERING, phase_since=now)
         builder = self._launching.find(state, Role.BUILDER, state.builder)
         if builder is None or not builder.living:
             return _failed(state, f"builder {state.builder} is gone")
-        kind = self._address_kind(state.group)
+        settings = self._group_settings(state.group)
+        kind = settings.address if settings else AddressKind.PRIVATE
+        names = settings.inventory_groups if settings else (state.group,)
         try:
-            host = self._hosts.register(state, Role.BUILDER, builder, self._inventory(state), kind)
+            inventory = self._inventory(state)
+            host = self._hosts.register(state, Role.BUILDER, builder, inventory, kind)
+            for group_id in self._tower.group_ids(inventory, names).values():
+                self._tower.add_to_group(group_id, host)
         except Permanent as error:
             return _failed(state, f"builder {state.builder} gets no host in Tower: {error}")
         address = builder.addresses[kind]
         return StepAnswer(replace(state, host_id=host, address=address), "provision")
 
-    def _address_kind(self, group: str) -> AddressKind:
-        """By which address Tower reaches the group's instances, and so the builder."""
+    def _group_settings(self, group: str) -> GroupSettings | None:
+        """What the group's tags ask for; None for one that did not opt in, or whose tags cannot be read."""
         details = self._aws.details(group)
         try:
-            settings = read_group_settings(details.group) if details else None
+            return read_group_settings(details.group) if details else None
         except BadSettings:
-            settings = None
-        return settings.address if settings else AddressKind.PRIVATE
+            return None
 
     # Provision
 

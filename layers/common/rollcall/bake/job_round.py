@@ -76,6 +76,20 @@ def decide_job(jobs: Sequence[Job], outcome: Outcome | None, now: float) -> JobD
     return JobDecision(Next.FAILED, reason="failed")
 
 
+def deciding(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs that decide about an instance, of all that hold it; both the newest first.
+
+    Left out is one that was cancelled because another invocation had launched one already, and that one ran
+    (hosts/jobs.py, launch_or_adopt).
+    """
+    return [each for each in jobs if each.status != JobStatus.CANCELED or not _came_second(each, jobs)]
+
+
+def _came_second(job: Job, jobs: Sequence[Job]) -> bool:
+    older = (each for each in jobs if each.id < job.id)
+    return any(each.finished_at is None or each.finished_at > job.created_at for each in older)
+
+
 def _again(jobs: Sequence[Job], now: float, may: bool, reason: str) -> JobDecision:
     if not may:
         return JobDecision(Next.FAILED, reason=reason)

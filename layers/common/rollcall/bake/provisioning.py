@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.jobs import JobStatus
 from rollcall.hosts.jobs import CLOCK_STEP, launch_or_adopt
 
-from .job_round import Next, decide_job
+from .job_round import Next, decide_job, deciding
 
 if TYPE_CHECKING:
     from rollcall.domain.inventories import Inventory
@@ -58,8 +58,8 @@ class BakeJobs:
         return active
 
     def _jobs(self, template: JobTemplate, inventory: Inventory, instance_id: str, since: float) -> list[Job]:
-        """Those on this instance, the newest first."""
-        return self._tower.jobs_holding(template.on(inventory), [instance_id], since - CLOCK_STEP)
+        """Those that decide about this instance, the newest first."""
+        return deciding(self._tower.jobs_holding(template.on(inventory), [instance_id], since - CLOCK_STEP))
 
     def _outcome(self, job: Job | None, instance_id: str, group: str) -> Outcome | None:
         if job is None or not job.status.final or job.status in (JobStatus.ERROR, JobStatus.CANCELED):

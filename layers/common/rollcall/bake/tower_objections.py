@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
-    """What speaks against the inventory, and against the job template. group: its name."""
+    """What speaks against the inventory, and against the job template. group: its name.
+
+    Of tags that cannot be read it is not known whether they name one.
+    """
+    if isinstance(given.tag, BadSettings):
+        return
     yield from _inventory(given, group)
     template = given.tower.template
     if template is None:

@@ -1,0 +1,424 @@
+"""Pre-flight of a bake: all that speaks against it at once, each with its remedy; and what it will do."""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.aws.encryption_keys import KeyFacts
+from rollcall.aws.images import Image
+from rollcall.aws.launch_surroundings import Subnet
+from rollcall.aws.launch_templates import LaunchRefusal, Template
+from rollcall.bake.preflight import Preflight
+from rollcall.domain.errors import TowerDenied, TowerUnavailable
+from rollcall.domain.groups import EMERGENCY_TAG
+from rollcall.domain.jobs import LaunchTerms
+from unit.fakes import ACCOUNT, REGION
+
+from .bake_world import BASE, BakeWorld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+ROOT = {"Effect": "Allow", "Action": "kms:*", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
+SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRole"
+
+
+def image(image_id: str = BASE, **changes: Any) -> Image:
+    fields = {
+        "name": "al2023",
+        "architecture": "x86_64",
+        "owner": "137112412989",
+        "owner_alias": "amazon",
+        "root_device": "/dev/xvda",
+        "mappings": ({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}},),
+    }
+    return Image(image_id, **(fields | changes))
+
+
+def world(**request: Any) -> BakeWorld:
+    return BakeWorld(image(), **request)
+
+
+def judged(bake: BakeWorld) -> Preflight:
+    return bake.observer().preflight(bake.request, "this one")
+
+
+def objections(bake: BakeWorld) -> set[str]:
+    return {each.what for each in judged(bake).objections}
+
+
+def test_where_nothing_speaks_against_it_the_plan_says_what_begins() -> None:
+    found = judged(world())
+    assert (found.objections, found.warnings) == ((), ())
+    plan = found.plan
+    assert plan
+    assert (plan.base.id, plan.from_version, plan.subnet, plan.instance_type) == (BASE, "1", "subnet-1", "m7i.large")
+    assert (plan.inventory, plan.job_template_name, plan.project_revision) == ("builders", "bake", "c0ffee")
+    assert plan.nothing_new == ""
+
+
+def test_input_that_is_none_is_the_only_objection() -> None:
+    found = world(bese_image=BASE).observer().preflight({"group": "web", "bese_image": BASE}, "this one")
+    assert found.request is None
+    assert [each.what for each in found.objections] == ["input"]
+
+
+def test_a_group_that_is_not_there_is_the_only_objection() -> None:
+    bake = world()
+    bake.request["group"] = "wbe"
+    assert objections(bake) == {"no group"}
+
+
+def against(bake: BakeWorld, what: str) -> tuple[str, str]:
+    """The reason and the remedy of an objection, which is the only one."""
+    found = judged(bake).objections
+    assert [each.what for each in found] == [what]
+    return found[0].reason, found[0].remedy
+
+
+# Each objection, by what is wrong
+
+
+def _without_cycles(bake: BakeWorld) -> None:
+    bake.bake = bake.bake._replace(cycles=False)
+
+
+def _another_bake_runs(bake: BakeWorld) -> None:
+    bake.running = ["this one", "web-1-now"]
+
+
+def _no_launch_template(bake: BakeWorld) -> None:
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={})
+
+
+def _no_version(bake: BakeWorld) -> None:
+    bake.aws.made_versions.clear()
+
+
+def _template_without_tag(bake: BakeWorld) -> None:
+    bake.aws.templates["lt-1"] = Template("lt-1", "web", {})
+
+
+def _base(**changes: Any) -> Callable[[BakeWorld], None]:
+    def change(bake: BakeWorld) -> None:
+        bake.aws.known[BASE] = image(**changes)
+
+    return change
+
+
+def _base_is_gone(bake: BakeWorld) -> None:
+    bake.aws.known.clear()
+
+
+def _parameter_names_nothing(bake: BakeWorld) -> None:
+    bake.request["base_image"] = "ssm:/golden"
+
+
+def _override_of_another_architecture(bake: BakeWorld) -> None:
+    bake.overridden({"InstanceType": "m7i.large"}, {"InstanceType": "c7g.large"})
+
+
+def _no_type(bake: BakeWorld) -> None:
+    bake.version(InstanceType="")
+
+
+def _unknown_type(bake: BakeWorld) -> None:
+    bake.request["instance_type"] = "m9z.large"
+
+
+def _subnet_is_gone(bake: BakeWorld) -> None:
+    del bake.surroundings.known["subnet-2"]
+
+
+def _no_address(bake: BakeWorld) -> None:
+    bake.surroundings.known = {"subnet-1": Subnet("us-east-1a", 0), "subnet-2": Subnet("us-east-1b", 0)}
+
+
+def _security_group_is_gone(bake: BakeWorld) -> None:
+    bake.types.groups = frozenset()
+
+
+def _refused(refusal: LaunchRefusal) -> Callable[[BakeWorld], None]:
+    def change(bake: BakeWorld) -> None:
+        bake.aws.refusal = refusal
+
+    return change
+
+
+def _template(**changes: Any) -> Callable[[BakeWorld], None]:
+    def change(bake: BakeWorld) -> None:
+        known = bake.tower.templates["bake"]
+        bake.tower.templates["bake"] = known._replace(**changes)
+
+    return change
+
+
+def _terms(terms: LaunchTerms) -> Callable[[BakeWorld], None]:
+    def change(bake: BakeWorld) -> None:
+        bake.tower.terms = terms
+
+    return change
+
+
+def _tags(**tags: str) -> Callable[[BakeWorld], None]:
+    return lambda bake: bake.group(**tags)
+
+
+def _emergency(bake: BakeWorld) -> None:
+    details = bake.aws.groups["web"]
+    bake.aws.groups["web"] = details._replace(
+        group=replace(details.group, tags={**details.group.tags, EMERGENCY_TAG: "since"})
+    )
+
+
+def _may_not_change(bake: BakeWorld) -> None:
+    bake.tower.may_change = lambda inventory: False  # type: ignore[method-assign]
+
+
+DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole", "arn:aws:iam::1:role/b")
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "remedy"),
+    [
+        (_tags(bake="never"), "forbidden", "take the word out of rollcall:bake"),
+        (_tags(bake="weekly"), "tags of bake", "set the tag to what is allowed"),
+        (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
+        (_without_cycles, "no cycles", "roll_out=false"),
+        (_tags(cycle="never"), "cycle forbidden", "roll_out=false"),
+        (_emergency, "in emergency", "rollcall offboard --restore web"),
+        (_no_version, "launch template", "give the group a version that is there"),
+        (_template_without_tag, "template not allowed", "--resources lt-1 --tags Key=rollcall:bake,Value=true"),
+        (_base(state="pending"), "base image", "name one that is available"),
+        (_base(owner="999999999999", owner_alias=""), "base image's owner", "999999999999 among TrustedImageAccounts"),
+        (_base(root_device="", mappings=()), "base image's root", "name one that has"),
+        (_parameter_names_nothing, "base image", "name one that is, as base_image"),
+        (_override_of_another_architecture, "architecture", "a launch template of their own"),
+        (_base(architecture="arm64"), "architecture", "name a base image of theirs"),
+        (_no_type, "no instance type", "name one, as instance_type"),
+        (_unknown_type, "instance types", "correct the builder's"),
+        (_subnet_is_gone, "subnets", "take them out"),
+        (_no_address, "free addresses", "free some"),
+        (_security_group_is_gone, "security groups", "correct its version"),
+        (
+            _refused(LaunchRefusal("InvalidKeyPair.NotFound", "no key")),
+            "launch of the builder: InvalidKeyPair.NotFound",
+            "AWS",
+        ),
+        (_refused(DENIED), "permission for the builder", "arn:aws:iam::1:role/b among BakeRoleArns"),
+        (_tags(bake_job_template=""), "no job template", "Key=rollcall:bake-job-template,Value=TEMPLATE"),
+        (_tags(bake_job_template="none"), "job template", "correct the tag rollcall:bake-job-template"),
+        (_tags(bake_job_template="provision"), "the provisioning template", "it may run the same roles"),
+        (_tags(bake_inventory=""), "no inventory", "Key=rollcall:bake-inventory,Value=INVENTORY"),
+        (_tags(bake_inventory="none"), "inventory", "correct the tag rollcall:bake-inventory"),
+        (_tags(bake_inventory="prod"), "a group's inventory", "make one for builders alone"),
+        (_may_not_change, "role on inventory", "grant it the role Admin"),
+        (_template(asks_limit=False), "no prompt for limit", "tick 'Prompt on launch'"),
+        (_template(slices=2), "slices", "use 1"),
+        (_template(asks_inventory=False, inventory_id=99), "another inventory", "let it prompt"),
+        (_template(job_type="check"), "not a run", "set it to 'Run'"),
+        (_template(tags="web"), "tags", "clear its job tags"),
+        (_terms(LaunchTerms(startable=False, simultaneous=True)), "role on template", "grant it the role Execute"),
+        (_terms(LaunchTerms(True, True, ("a credential",))), "launch needs more", "make these optional"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_speaks_against_it_is_said_with_its_remedy(
+    change: Callable[[BakeWorld], None], what: str, remedy: str
+) -> None:
+    bake = world()
+    change(bake)
+    assert remedy in against(bake, what)[1]
+
+
+def test_a_group_with_a_launch_configuration_has_no_version_for_an_image() -> None:
+    bake = world()
+    _no_launch_template(bake)
+    assert "launch configuration" in objections(bake)
+
+
+def test_an_image_that_is_not_there_is_named() -> None:
+    bake = world(base_image="ami-00000000000000009")
+    assert "ami-00000000000000009 is not there" in against(bake, "base image")[0]
+
+
+def test_a_version_whose_image_is_gone_leaves_nothing_current() -> None:
+    bake = world()
+    _base_is_gone(bake)
+    assert objections(bake) == {"base image"}
+
+
+def test_all_of_it_is_said_at_once() -> None:
+    bake = world(instance_type="c7g.large")
+    bake.group(bake_inventory="prod", bake_job_template="none", cycle="never")
+    _template_without_tag(bake)
+    _subnet_is_gone(bake)
+    _base(owner="999999999999", owner_alias="")(bake)
+    assert objections(bake) == {
+        "a group's inventory",
+        "job template",
+        "cycle forbidden",
+        "template not allowed",
+        "subnets",
+        "base image's owner",
+        "architecture",
+    }
+
+
+def test_without_roll_out_what_only_a_cycle_needs_does_not_matter() -> None:
+    bake = world(roll_out=False)
+    _without_cycles(bake)
+    bake.group(inventory="", job_template="", cycle="never")
+    _override_of_another_architecture(bake)
+    assert objections(bake) == set()
+
+
+def test_a_template_that_is_named_needs_no_tag() -> None:
+    bake = world()
+    _template_without_tag(bake)
+    arn = f"arn:aws:ec2:{REGION}:{ACCOUNT}:launch-template/lt-*"
+    bake.bake = bake.bake._replace(template_arns=(arn,))
+    assert objections(bake) == set()
+
+
+@pytest.mark.parametrize("owner", [ACCOUNT, "888888888888"])
+def test_images_of_ones_own_and_of_named_accounts_are_trusted(owner: str) -> None:
+    bake = world()
+    _base(owner=owner, owner_alias="")(bake)
+    bake.bake = bake.bake._replace(trusted_accounts=("888888888888",))
+    assert objections(bake) == set()
+
+
+def test_an_override_with_an_image_of_its_own_may_have_another_architecture_and_is_named() -> None:
+    bake = world()
+    bake.overridden({"InstanceType": "m7i.large"}, {"InstanceType": "c7g.large", "ImageId": "ami-arm"})
+    found = judged(bake)
+    assert found.objections == ()
+    assert found.warnings == ("the override for c7g.large keeps an image of its own",)
+
+
+def test_of_a_version_without_a_type_the_first_override_that_fits_is_taken() -> None:
+    bake = world(roll_out=False)
+    bake.version(InstanceType="")
+    bake.overridden({"InstanceType": "c7g.large"}, {"InstanceType": "m7i.large"})
+    plan = judged(bake).plan
+    assert plan
+    assert plan.instance_type == "m7i.large"
+
+
+def test_a_base_image_may_be_named_by_a_parameter_and_so_may_the_versions() -> None:
+    bake = world(base_image="ssm:/golden")
+    bake.aws.parameters = {"/golden": BASE}
+    assert objections(bake) == set()
+    bake = world()
+    bake.version(ImageId="resolve:ssm:/golden")
+    bake.aws.parameters = {"/golden": BASE}
+    found = judged(bake)
+    assert found.objections == ()
+    assert "names its image by a parameter" in found.warnings[0]
+
+
+def test_a_smoke_test_that_provisions_needs_the_groups_job_and_is_tried_with_its_profile() -> None:
+    bake = world(smoke="provision")
+    bake.group(job_template="")
+    assert objections(bake) == {"smoke test"}
+    bake = world(smoke="provision")
+    bake.aws.refusal = DENIED
+    assert objections(bake) == {"permission for the builder", "permission for the instance of the smoke test"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"smoke": "off"}, "the image is not tried"),
+        ({"instance_profile": "builder"}, "what runs on it may use that"),
+        ({"user_data": True}, "see that it does not make it join production"),
+    ],
+)
+def test_what_is_risky_is_said(request_: dict[str, Any], words: str) -> None:
+    [warning] = judged(world(**request_)).warnings
+    assert words in warning
+
+
+def test_a_project_that_may_not_be_read_is_a_warning() -> None:
+    bake = world()
+    bake.tower.failing["project"] = TowerDenied("no access")
+    found = judged(bake)
+    assert found.objections == ()
+    assert "grant the token's user the role Read on the project" in found.warnings[0]
+
+
+def test_a_project_that_is_updated_by_its_jobs_is_named() -> None:
+    bake = world()
+    bake.tower.projects[5] = bake.tower.projects[5]._replace(updates_on_launch=True)
+    assert "is updated as the job starts" in judged(bake).warnings[0]
+
+
+def test_while_tower_is_away_nothing_is_judged() -> None:
+    bake = world()
+    bake.tower.unavailable = True
+    with pytest.raises(TowerUnavailable):
+        judged(bake)
+
+
+# Keys
+
+
+def encrypted(policy: dict[str, Any] | None, **facts: Any) -> BakeWorld:
+    bake = world()
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "KmsKeyId": KEY}}])
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy=policy, grantees={}, **facts)
+    bake.bake = bake.bake._replace(key_arns=(KEY,))
+    return bake
+
+
+def allowed(*principals: str) -> dict[str, Any]:
+    own = {"Effect": "Allow", "Action": ["kms:CreateGrant", "kms:Decrypt"], "Principal": {"AWS": list(principals)}}
+    return {"Statement": [ROOT, own]}
+
+
+def test_a_key_that_both_roles_may_use_is_no_objection() -> None:
+    assert objections(encrypted(allowed(SERVICE_ROLE))) == set()
+
+
+def test_the_account_alone_does_not_let_auto_scaling_use_a_key() -> None:
+    reason, remedy = against(encrypted({"Statement": ROOT}), f"key {KEY}: Auto Scaling's role of the group")
+    assert SERVICE_ROLE in reason
+    assert "kms:CreateGrant" in remedy
+
+
+def test_a_grant_is_as_good_as_the_policy() -> None:
+    bake = encrypted({"Statement": [ROOT]})
+    grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(grantees=grantees)
+    assert objections(bake) == set()
+
+
+def test_a_key_whose_policy_leaves_nothing_to_the_account_has_to_name_bakes_role() -> None:
+    policy = {"Statement": allowed(SERVICE_ROLE)["Statement"][1:]}
+    assert objections(encrypted(policy)) == {f"key {KEY}: the role of bake"}
+    both = allowed(SERVICE_ROLE, f"arn:aws:iam::{ACCOUNT}:role/rollcall/bake")  # AWS does not show the path
+    assert objections(encrypted({"Statement": both["Statement"][1:]})) == set()
+
+
+def test_a_key_that_the_stack_does_not_name_and_one_that_is_disabled_are_objections() -> None:
+    bake = encrypted(allowed(SERVICE_ROLE), state="Disabled")
+    bake.bake = bake.bake._replace(key_arns=())
+    assert objections(bake) == {f"key {KEY}", f"key {KEY} not named"}
+
+
+def test_what_cannot_be_read_of_a_key_is_a_warning() -> None:
+    bake = encrypted(None, unread="AWS refused kms:GetKeyPolicy")
+    found = judged(bake)
+    assert found.objections == ()
+    assert "deploy with its ARN among KmsKeyArns" in found.warnings[0]
+
+
+def test_a_key_of_awss_needs_no_permission() -> None:
+    bake = encrypted(None, manager="AWS")
+    bake.bake = bake.bake._replace(key_arns=())
+    assert (objections(bake), judged(bake).warnings) == (set(), ())
