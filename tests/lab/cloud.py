@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.aws.embedded import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
+from lab.rights import Rights
 from lab.tower.embedded import Tower
 from lab.traffic.health import HealthCheck
 from lab.traffic.service import Start
@@ -259,6 +260,7 @@ class Cloud:
     directory takes logs. address_pool is the network of the instances' private addresses. wait_scale, forks: see
     EmbeddedAws. runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that
     it has; epoch seconds. read_only: inventories that the functions' token may, or might for a while, only read.
+    rights: what functions use of what their roles allow.
     """
 
     def __init__(
@@ -278,6 +280,7 @@ class Cloud:
         self.runs: list[Run] = []
         self.asking_since: dict[str, float] = {}
         self.read_only: set[str] = set()
+        self.rights = Rights(self)
         self._stack = ExitStack()
         self._images = count(1)
         self._physical_ids: dict[str, str] = {}
