@@ -169,6 +169,26 @@ def test_references_are_found_as_deep_as_they_are_asked_for(lab: Lab) -> None:
     assert code_of(ec2.describe_image_references, **asked) == "InvalidParameterValue"
 
 
+def test_fleets_show_the_images_that_they_would_launch(lab: Lab) -> None:
+    ec2 = lab.aws.client("ec2")
+    named = {"LaunchTemplateId": template(lab), "Version": "1"}
+    configurations = [{"LaunchTemplateSpecification": named, "Overrides": [{"ImageId": BASE}]}]
+    capacity = {"TotalTargetCapacity": 1, "DefaultTargetCapacityType": "on-demand"}
+    fleet = ec2.create_fleet(LaunchTemplateConfigs=configurations, TargetCapacitySpecification=capacity)["FleetId"]
+    (found,) = ec2.describe_fleets(FleetIds=[fleet])["Fleets"]
+    assert (found["FleetState"], found["LaunchTemplateConfigs"]) == ("active", configurations)
+    ec2.delete_fleets(FleetIds=[fleet], TerminateInstances=True)
+    assert ec2.describe_fleets(FleetIds=[fleet])["Fleets"][0]["FleetState"] == "deleted"
+    asked = {"IamFleetRole": "role", "TargetCapacity": 1, "LaunchSpecifications": [{"ImageId": BASE}]}
+    spot = ec2.request_spot_fleet(SpotFleetRequestConfig=asked)["SpotFleetRequestId"]
+    pages = ec2.get_paginator("describe_spot_fleet_requests").paginate()
+    (shown,) = (each for page in pages for each in page["SpotFleetRequestConfigs"])
+    assert shown["SpotFleetRequestConfig"]["LaunchSpecifications"][0]["ImageId"] == BASE
+    ec2.cancel_spot_fleet_requests(SpotFleetRequestIds=[spot], TerminateInstances=True)
+    (shown,) = ec2.describe_spot_fleet_requests(SpotFleetRequestIds=[spot])["SpotFleetRequestConfigs"]
+    assert shown["SpotFleetRequestState"] == "cancelled"
+
+
 def test_a_public_parameter_names_an_image_and_so_does_a_launch(lab: Lab) -> None:
     name = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
     assert lab.aws.client("ssm").get_parameter(Name=name)["Parameter"]["Value"] == BASE
@@ -307,10 +327,13 @@ def test_an_instance_with_a_key_that_cannot_be_used_ends_and_one_with_a_good_key
     ec2, kms = lab.aws.client("ec2"), lab.aws.client("kms")
     key = kms.create_key()["KeyMetadata"]["Arn"]
     mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "KmsKeyId": key}}]
-    (ebs,) = image(lab, image_of(lab, launch(lab, BlockDeviceMappings=mapping)))["BlockDeviceMappings"]
+    encrypted = image_of(lab, launch(lab, BlockDeviceMappings=mapping))
+    (ebs,) = image(lab, encrypted)["BlockDeviceMappings"]
     assert ebs["Ebs"]["Encrypted"]
     (snapshot,) = ec2.describe_snapshots(SnapshotIds=[ebs["Ebs"]["SnapshotId"]])["Snapshots"]
     assert snapshot["KmsKeyId"] == key
+    made = described(lab, launch(lab, ImageId=encrypted))["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
+    assert ec2.describe_volumes(VolumeIds=[made])["Volumes"][0]["KmsKeyId"] == key
     policy = json.loads(kms.get_key_policy(KeyId=key)["Policy"])
     assert policy["Statement"]
     kms.create_grant(KeyId=key, GranteePrincipal=f"arn:aws:iam::{ACCOUNT}:role/scaling", Operations=["Decrypt"])

@@ -72,8 +72,8 @@ client = boto3.client(event["service"], endpoint_url=os.environ["AWS_ENDPOINT_UR
 said = []
 for action, asked in event["calls"]:
     try:
-        client._make_api_call(action, asked)
-        said.append("")
+        answer = client._make_api_call(action, asked)
+        said.append(answer.get("Arn", ""))
     except ClientError as error:
         said.append(error.response["Error"]["Code"])
 return said
@@ -185,3 +185,11 @@ def test_the_next_calls_get_an_error_of_a_tests_choice(lab: Lab, calls: tuple[Fu
     _, make = calls
     lab.aws.refuse_call("ec2:RunInstances", "InsufficientInstanceCapacity")
     assert make(LAUNCH, LAUNCH) == ["InsufficientInstanceCapacity", ""]
+
+
+def test_a_function_is_a_session_of_its_role_and_may_always_ask(lab: Lab, calls: tuple[Function, Calls]) -> None:
+    function, make = calls
+    lab.aws.rights.watch(function.name)
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{lab.name}/{function.name}"
+    assert make({"GetCallerIdentity": {}}, service="sts") == [session]
+    assert lab.aws.rights.uses(function.name) == []

@@ -19,12 +19,17 @@ from lab.aws import query
 from lab.aws.image_uses import RESOLVED
 from lab.aws.images import Images, public
 from lab.aws.ministack import Record, Scope
+from lab.aws.outside import mappings_of
 
 ANY = "*"
 LEVELLESS = ""
 """The resource of an action whose resource the lab does not know."""
+ALWAYS = frozenset({"sts:GetCallerIdentity"})
+"""What needs no permission."""
 KEY_ACTIONS = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext")
-"""What EC2 does with a key for the one who launches an instance with an encrypted volume."""
+"""What EC2 does with a key for the one who launches an instance with an encrypted volume,"""
+COPY_ACTIONS = ("kms:ReEncryptFrom", "kms:ReEncryptTo")
+"""and beside it with the key of a snapshot that the volume is made of."""
 SIGNED_AS = {"monitoring": "cloudwatch", "tagging": "tag"}
 """The prefix of a service's actions, where a call is signed for another name."""
 ALSO = {
@@ -61,6 +66,8 @@ class Need:
 def needs(service: str, action: str, body: bytes, path: str, images: Images) -> list[Need]:
     """Return what a call needs. service, action: as it is signed and named. path: of its URL."""
     name = ALSO.get(f"{service}:{action}", f"{SIGNED_AS.get(service, service)}:{action}")
+    if name in ALWAYS:
+        return []
     if service == "ec2":
         return list(_Ec2(images).needs(action, query.read(action, parse_qs(body.decode(), keep_blank_values=True))))
     if service == "autoscaling":
@@ -201,8 +208,7 @@ class _Ec2:
         return ec2_arn(kind, resource_id), {}, context
 
     def _of_image(self, image_id: str) -> dict[str, str]:
-        image = self._images.find(image_id)
-        record = image.record if image else next((each for each in public() if each["ImageId"] == image_id), None)
+        record = self._record(image_id)
         if record is None:
             return {}
         alias = record.get("ImageOwnerAlias")
@@ -213,6 +219,10 @@ class _Ec2:
             "ec2:public": str(record["Public"]).lower(),
             "ec2:rootdevicetype": "ebs",
         }
+
+    def _record(self, image_id: str) -> Record | None:
+        image = self._images.find(image_id)
+        return image.record if image else next((each for each in public() if each["ImageId"] == image_id), None)
 
     def _tag(self, action: str, request: Record) -> Iterator[Need]:
         tags = {each["Key"]: each.get("Value", "") for each in request.get("Tags", [])}
@@ -252,12 +262,13 @@ class _Ec2:
         about = {**_of_instance(data), **of_template}
         yield from _made("RunInstances", "instance", tags.get("instance", {}), about)
         yield from _made("RunInstances", "network-interface", tags.get("network-interface", {}), of_template)
-        encrypted = any(each.get("Ebs", {}).get("Encrypted") for each in data.get("BlockDeviceMappings", []))
+        known = self._record(image) or {"BlockDeviceMappings": []}
+        encrypted = any(each["Ebs"].get("Encrypted") for each in mappings_of(known, data))
         of_volume = {"ec2:encrypted": str(encrypted).lower(), **of_template}
         yield from _made("RunInstances", "volume", tags.get("volume", {}), of_volume)
         for each in kept.profile_roles(data["IamInstanceProfile"]) if data.get("IamInstanceProfile") else []:
             yield Need("iam:PassRole", each, {}, {"iam:passedtoservice": "ec2.amazonaws.com"})
-        yield from _of_keys(data)
+        yield from _of_keys(known, data)
 
     def _template_arn(self, template: Record) -> str:
         known = kept.template_of(template) or {}
@@ -292,11 +303,14 @@ def _of_instance(data: Record) -> dict[str, str]:
     return found
 
 
-def _of_keys(data: Record) -> Iterator[Need]:
-    keys = {each.get("Ebs", {}).get("KmsKeyId", "") for each in data.get("BlockDeviceMappings", [])} - {""}
+def _of_keys(image: Record, data: Record) -> Iterator[Need]:
+    """What it needs of the keys of an instance's volumes; of those of its image's snapshots more."""
+    asked = [each["Ebs"] for each in mappings_of(image, data)]
+    sources = [kept.snapshot(str(each.get("SnapshotId"))) or {} for each in asked]
+    copied = {each["KmsKeyId"] for each in sources if each.get("KmsKeyId")}
     via = {"kms:viaservice": f"ec2.{cloud.current_scope().region}.amazonaws.com"}
-    for key in sorted(keys):
-        for action in KEY_ACTIONS:
+    for key in sorted({each["KmsKeyId"] for each in asked if each.get("KmsKeyId")}):
+        for action in (*KEY_ACTIONS, *(COPY_ACTIONS if key in copied else ())):
             granted = {"kms:grantisforawsresource": "true"} if action == "kms:CreateGrant" else {}
             yield Need(action, _key_arn({"KeyId": key})[0], {}, {**via, **granted})
 

@@ -1,14 +1,16 @@
-"""What we replace of MiniStack's EC2 about images: all of it, and tags of what does not exist.
+"""What we replace of MiniStack's EC2 about images: all of it, tags of what is not there, and fleets, which use images.
 
-MiniStack makes no images of instances, and one that is registered is a container to it.
+MiniStack makes no images of instances, and one that is registered is a container to it; of fleets it forgets images.
 """
 
 from ministack.services import ec2
 
 from lab.aws import dry_run
+from lab.aws import fleets as fleet_requests
 from lab.aws import ministack_images as kept
 from lab.aws.dry_run import Refusal
 from lab.aws.ec2_errors import no_instance, no_snapshot
+from lab.aws.fleets import Fleets
 from lab.aws.image_api import ACTIONS, ImageApi, handlers
 from lab.aws.images import Images
 from lab.aws.ministack import Record, Response, instance
@@ -19,6 +21,7 @@ def install(images: Images, api: ImageApi) -> None:
     for image in sorted(dry_run.IMAGES):
         kept.add_public_image(image, "lab", "An image of the lab")
     ec2._ACTION_MAP.update(handlers(ACTIONS, api.serve))
+    ec2._ACTION_MAP.update(handlers(fleet_requests.ACTIONS, Fleets(images.clock).serve))
     _tag_what_exists(images)
 
 

@@ -223,7 +223,7 @@ class Outside:
             DisableApiTermination=bool(data.get("DisableApiTermination")),
             ClientToken=str(request.get("ClientToken", "")),
         )
-        kept.replace_volumes(instance_id, _mappings(image, data), specified.get("volume", {}))
+        kept.replace_volumes(instance_id, mappings_of(image, data), specified.get("volume", {}))
         running = now + pace.boot
         self._machines[instance_id] = Launched(
             instance_id, cloud.current_scope(), request, address, running, running + pace.checks
@@ -292,7 +292,7 @@ def _specified(data: Record) -> dict[str, dict[str, str]]:
     return found
 
 
-def _mappings(image: Record, data: Record) -> list[Record]:
+def mappings_of(image: Record, data: Record) -> list[Record]:
     """The volumes of a launch: those of its image, and over them those that it asks for."""
     devices = {each["DeviceName"]: dict(each.get("Ebs", {})) for each in image["BlockDeviceMappings"]}
     for each in data.get("BlockDeviceMappings", []):
@@ -300,4 +300,10 @@ def _mappings(image: Record, data: Record) -> list[Record]:
             devices.pop(each["DeviceName"], None)
         elif "Ebs" in each:
             devices[each["DeviceName"]] = {**devices.get(each["DeviceName"], {}), **each["Ebs"]}
-    return [{"DeviceName": device, "Ebs": ebs} for device, ebs in devices.items()]
+    return [{"DeviceName": device, "Ebs": {**_key_of(ebs), **ebs}} for device, ebs in devices.items()]
+
+
+def _key_of(ebs: Record) -> Record:
+    """The key of the snapshot that a volume is made of, if it has one."""
+    key = (kept.snapshot(str(ebs.get("SnapshotId"))) or {}).get("KmsKeyId")
+    return {"KmsKeyId": key, "Encrypted": True} if key else {}

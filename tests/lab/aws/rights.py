@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
@@ -23,6 +23,14 @@ from lab.aws.ministack import Scope
 from lab.aws.recursion import function_key, last_function
 
 TRACE_HEADER = "x-amzn-trace-id"
+
+
+class Answer(NamedTuple):
+    """What a call is answered with."""
+
+    status: int
+    content_type: str
+    body: bytes
 
 
 @dataclass
@@ -90,6 +98,20 @@ class Rights:
         if refused is None or not watched.enforced:
             return None
         return denial(service, refused.action, headers, refused.resource)
+
+    def identity(self, headers: Mapping[str, str], body: bytes) -> Answer | None:
+        """Return what a function hears that asks who it is: a session of its role's; None for any other call."""
+        if service_of(headers) != "sts" or action_of(headers, body) != "GetCallerIdentity":
+            return None
+        key, scope = last_function(headers.get(TRACE_HEADER)), scope_of(headers)
+        with cloud.within(scope):
+            names = {function_key(arn): (name, role) for name, (arn, role) in kept.functions().items()}
+        if key not in names:
+            return None
+        name, role = names[key]
+        result = f"<Arn>arn:aws:sts::{scope.account}:assumed-role/{role}/{name}</Arn><Account>{scope.account}</Account>"
+        answer = f"<GetCallerIdentityResult>{result}<UserId>{role}:{name}</UserId></GetCallerIdentityResult>"
+        return Answer(200, "text/xml", f"<GetCallerIdentityResponse>{answer}</GetCallerIdentityResponse>".encode())
 
     def may_delete_snapshot(self, snapshot_id: str) -> bool:
         """Whether the caller of now may delete a snapshot; one whose calls are not judged may."""

@@ -134,6 +134,8 @@ def _controlled(app: Application, parts: Parts) -> Application:
             await _answer(send, status, "application/json", json.dumps(answer).encode())
         elif refusal := parts.calls.take(headers, body) or parts.rights.take(headers, body, scope["path"]):
             await _answer(send, refusal.status, refusal.content_type, refusal.body)
+        elif said := parts.rights.identity(headers, body):
+            await _answer(send, said.status, said.content_type, said.body)
         elif death := parts.calls.death(headers, body):
             if death.after:
                 await app(scope, _once_more(body, receive), _unheard)
