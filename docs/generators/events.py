@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rollcall.bake.news import BakeEvent
 from rollcall.cycle.news import CycleEvent
 from rollcall.domain import event_fields
 from rollcall.domain.reports import Event
@@ -65,6 +66,17 @@ PUBLISHED = {  # from which functions, and when
     ),
     CycleEvent.ROLLED_BACK: ("cycle", "The group runs again what it ran before."),
     CycleEvent.CANCELLED: ("cycle", "Its refresh was cancelled, or its execution was stopped. What is new stays."),
+    BakeEvent.BAKED: (
+        "bake",
+        "An image was made, passed its smoke test and is in a version of the launch template: [A "
+        "bake](../operate/bake.md). Its roll-out begins then, and has the events of a cycle.",
+    ),
+    BakeEvent.FAILED: (
+        "bake",
+        "A bake ended otherwise than it was asked for, or the roll-out of its image did. A pre-flight that refuses a "
+        "bake is one if a tag started it.",
+    ),
+    BakeEvent.RETIRED: ("bake", "An image beyond those that are kept was disabled or, a day later, deregistered."),
     event_fields.WORK_FAILED: (
         "all",
         "A try of an action failed; an instance waits for what does not come by itself, or went or serves without "
@@ -75,7 +87,14 @@ PUBLISHED = {  # from which functions, and when
     ),
 }
 FIELDS = {
-    "cycle": "the name of its execution",
+    "cycle": "the name of its execution; of a bake that of the cycle that rolls its image out, null without one",
+    "bake": "the name of its execution; null for an image that is retired between bakes",
+    "image": "the id of the image that was made, or retired; null where a bake came to none",
+    "base_image": "the id of the image that the bake began with",
+    "project_revision": "the revision of the Tower project whose playbook ran",
+    "smoke": "how the image did in its smoke test: `passed`, `failed`, `off`; null before",
+    "roll_out": "what the cycle ended as that rolls the image out; null before",
+    "result": "what the bake ended as; null before",
     "execution_url": "that execution in the AWS console",
     "version": "the number of the launch template's version that new instances run; null where there is none",
     "from_version": "the number that the group ran before; null where there is none",
@@ -90,10 +109,11 @@ FIELDS = {
     "group": "the Auto Scaling group that it is about; null where it is about none in particular",
     "instance_id": "the instance that it is about; null where it is about none in particular",
     "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch "
-    "itself; of a cycle since it was started); null "
+    "itself; of a cycle or a bake since it was started); null "
     "where that is not known, as with an eviction",
     "reason": "what happened, in words; in `Work Failed` the error's own, with the remedy. At most 4,000 characters",
-    "job": "the id of the Tower job that it is about, of a cycle that of the first verdict; null if there is none",
+    "job": "the id of the Tower job that it is about, of a cycle that of the first verdict, of a bake "
+    "that made the image or failed; null if there is none",
     "job_url": "that job's page in Tower's user interface; null if there is none",
     "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it "
     "ended. "
@@ -134,6 +154,7 @@ CAUSES = [
         "the removal limit of an inventory, of nodes in Chef",
     ),
     (code(f"{event_fields.OF_A_CYCLE}web"), "in alerts: the cycles of a group, until one succeeds"),
+    (code(f"{event_fields.OF_A_BAKE}web"), "in alerts: the bakes of a group, until one succeeds"),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
 ]
 ABOUT = """\
@@ -203,7 +224,9 @@ def _fields(samples: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, st
 
 
 def _listed(kinds: list[str]) -> Iterator[str]:
-    """Kinds of events; those of cycles in two words, for they all have the same fields."""
-    yield from (code(each) for each in kinds if each not in tuple(CycleEvent))
+    """Kinds of events; those of cycles and of bakes in two words, for they all have the same fields."""
+    yield from (code(each) for each in kinds if each not in (*CycleEvent, *BakeEvent))
     if set(kinds) & set(CycleEvent):
         yield "those of cycles"
+    if set(kinds) & set(BakeEvent):
+        yield "those of bakes"

@@ -16,7 +16,7 @@ PACKAGES = {  # by page, from the ground floor up
     "modules": ("domain", "aws", "http", "tower", "alerting"),
     "modules-lifecycle": ("hosts", "chef", "checks", "evidence", "lifecycle"),
     "modules-operation": ("reconcile", "doctor", "telemetry", "runtime"),
-    "modules-cycle": ("cycle",),
+    "modules-cycle": ("workflow", "cycle", "bake"),
 }
 ABOUT = """\
 Modules of `layers/common/rollcall`, by package, from the ground floor up. What a package is, and which packages it may

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.checks.registry import NAMES, kind_named, read_group_settings
 from rollcall.cycle.request import OPTIONS, TAG_KEYS, read_request
-from rollcall.cycle.tag import ALLOWED_WORDS, SCHEDULE_FORM
+from rollcall.cycle.tag import ALLOWED_WORDS
 from rollcall.domain import settings as reader
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import EMERGENCY_TAG, Group
+from rollcall.workflow.schedule import SCHEDULE_FORM
 
 from .markdown import NONE, REPOSITORY, code, codes, page, table
 

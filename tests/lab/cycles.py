@@ -9,7 +9,7 @@ from itertools import count, groupby
 from typing import TYPE_CHECKING, Any
 
 from lab.cloud import eventually
-from rollcall.cycle.names import execution_name
+from rollcall.workflow.names import execution_name
 
 if TYPE_CHECKING:
     from lab.cloud import Cloud, Group, Json

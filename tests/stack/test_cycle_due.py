@@ -10,7 +10,7 @@ import pytest
 from lab.cloud import Cloud, Group, eventually
 from lab.cycles import Cycle
 from lab.tower.embedded import Tower
-from rollcall.cycle.names import execution_name
+from rollcall.workflow.names import execution_name
 
 type MakeGroup = Callable[..., Group]
 

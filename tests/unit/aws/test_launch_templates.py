@@ -217,3 +217,59 @@ def test_a_group_that_is_gone_has_no_activities(around: LaunchSurroundings) -> N
     with Stubber(around._autoscaling) as stub:
         stub.add_client_error("describe_scaling_activities", "ValidationError", "group name not found")
         assert around.past_activities("web") == []
+
+
+def test_all_versions_are_read_the_newest_first(templates: LaunchTemplates, ec2: Stubber) -> None:
+    pages = [described(2, ImageId="ami-2"), described(10, ImageId="ami-10")]
+    ec2.add_response(
+        "describe_launch_template_versions",
+        pages[0] | {"NextToken": "more"},
+        {"LaunchTemplateId": "lt-1", "MinVersion": "2", "MaxResults": 200},
+    )
+    created = {"CreateTime": datetime(2026, 12, 1, tzinfo=UTC), "DefaultVersion": True, "VersionDescription": "mine"}
+    pages[1]["LaunchTemplateVersions"][0] |= created
+    ec2.add_response("describe_launch_template_versions", pages[1])
+    newest = TemplateVersion(
+        "lt-1", "10", {"ImageId": "ami-10"}, "mine", datetime(2026, 12, 1, tzinfo=UTC).timestamp(), is_default=True
+    )
+    assert templates.versions("lt-1", since="2") == [newest, TemplateVersion("lt-1", "2", {"ImageId": "ami-2"})]
+
+
+def test_a_version_is_made_from_another_one_once(templates: LaunchTemplates, ec2: Stubber) -> None:
+    expected = {
+        "LaunchTemplateId": "lt-1",
+        "SourceVersion": "7",
+        "VersionDescription": "mine",
+        "ClientToken": "once",
+        "LaunchTemplateData": {"ImageId": "ami-2"},
+    }
+    made = {"LaunchTemplateVersion": described(8, ImageId="ami-2")["LaunchTemplateVersions"][0]}
+    ec2.add_response("create_launch_template_version", made, expected)
+    version = templates.create_version(VERSION, {"ImageId": "ami-2"}, description="mine", token="once")
+    assert version == TemplateVersion("lt-1", "8", {"ImageId": "ami-2"})
+
+
+def test_versions_are_deleted_two_hundred_a_call_and_those_that_aws_keeps_are_told(
+    templates: LaunchTemplates, ec2: Stubber
+) -> None:
+    numbers = [str(number) for number in range(1, 202)]
+    errors = [
+        ("1", "launchTemplateVersionDoesNotExist", "gone"),
+        ("2", "unexpectedError", "it is the default version"),
+    ]
+    failed = [
+        {"VersionNumber": int(number), "ResponseError": {"Code": code, "Message": words}}
+        for number, code, words in errors
+    ]
+    ec2.add_response(
+        "delete_launch_template_versions",
+        {"UnsuccessfullyDeletedLaunchTemplateVersions": failed},
+        {"LaunchTemplateId": "lt-1", "Versions": numbers[:200]},
+    )
+    ec2.add_response("delete_launch_template_versions", {}, {"LaunchTemplateId": "lt-1", "Versions": ["201"]})
+    assert templates.delete_versions("lt-1", numbers) == {"2": "unexpectedError: it is the default version"}
+
+
+def test_the_default_version_moves(templates: LaunchTemplates, ec2: Stubber) -> None:
+    ec2.add_response("modify_launch_template", {}, {"LaunchTemplateId": "lt-1", "DefaultVersion": "8"})
+    templates.set_default_version("lt-1", "8")

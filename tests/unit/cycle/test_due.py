@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from rollcall.cycle.due import BAKED, LATE_MAX, TaggedGroup, due_cycles
-from rollcall.cycle.names import execution_name
+from rollcall.cycle.due import TaggedGroup, due_cycles
 from rollcall.cycle.tag import parse_cycle_tag
+from rollcall.domain.bake_tags import BAKED
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG
+from rollcall.workflow.names import execution_name
+from rollcall.workflow.schedule import LATE_MAX
 
 SUNDAY = datetime(2026, 12, 6, 3, 0, tzinfo=UTC)
 

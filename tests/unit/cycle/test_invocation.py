@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from rollcall.aws.executions import Execution
-from rollcall.cycle.invocation import ENDED, STEPS, execution_name, read_invocation, settling_event
+from rollcall.cycle.invocation import STEPS, read_invocation
 from rollcall.domain.errors import BadEvent
+from rollcall.workflow.invocation import ENDED, execution_name, settling_event
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:cycles:web-2b1d6f0a-v7"
 NAME = "web-2b1d6f0a-v7"

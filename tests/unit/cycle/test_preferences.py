@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.cycle.preferences import (
-    base_template,
     configuration_with,
     refresh_parameters,
     same_as,
     wants_rollback,
 )
 from rollcall.cycle.request import CycleRequest, Protected, RollBack, Standby
+from rollcall.workflow.group_versions import base_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,11 +105,6 @@ def test_of_a_mixed_policy_only_the_base_version_changes() -> None:
     arm = before["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"][1]["LaunchTemplateSpecification"]  # type: ignore[index]
     del arm["LaunchTemplateName"]  # beside its id a request must not hold it
     assert changed == before
-
-
-def test_the_base_template_of_a_group_that_has_none_is_empty() -> None:
-    assert base_template({}) == {}
-    assert base_template(PLAIN)["Version"] == "$Default"
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,18 @@ import pytest
 
 from rollcall.aws.gate_log import GateLine
 from rollcall.aws.instance_refreshes import Ending, Refresh
-from rollcall.cycle.names import execution_name
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun, require_settled
 from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, Phase
-from rollcall.cycle.waiting import SOON, next_wait
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG, RETIRE_TAG
+from rollcall.workflow.names import execution_name
+from rollcall.workflow.waiting import SOON, next_wait
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 

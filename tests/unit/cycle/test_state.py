@@ -15,9 +15,9 @@ from rollcall.cycle.state import (
     ListedInstance,
     Phase,
     TargetDip,
-    cut,
 )
 from rollcall.domain.objections import Objection
+from rollcall.workflow.state_texts import cut
 
 FULL = CycleState(
     group="web",

@@ -1,15 +1,14 @@
-"""The words of the tag rollcall:cycle, and when a schedule was last due."""
+"""The words of the tag rollcall:cycle."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
-from rollcall.cycle.tag import CycleTag, Schedule, parse_cycle_tag
+from rollcall.cycle.tag import CycleTag, parse_cycle_tag
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG
+from rollcall.workflow.schedule import Schedule
 
 
 def parsed(tag: str) -> CycleTag | None:
@@ -58,34 +57,3 @@ def test_a_word_that_cannot_be_read_is_named(text: str, word: str, allowed: str)
     with pytest.raises(BadSettings) as refused:
         parsed(text)
     assert str(refused.value).startswith(f"group 'web': tag {CYCLE_TAG} has {word!r}; allowed: {allowed}")
-
-
-def at(text: str) -> float:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-@pytest.mark.parametrize(
-    ("schedule", "now", "last"),
-    [
-        # 2026-12-06 is a Sunday
-        (Schedule(6, 3, 0), "2026-12-06T03:00:00", "2026-12-06T03:00:00+00:00"),
-        (Schedule(6, 3, 0), "2026-12-06T02:59:59", "2026-11-29T03:00:00+00:00"),
-        (Schedule(6, 3, 0), "2026-12-05T23:00:00", "2026-11-29T03:00:00+00:00"),
-        (Schedule(6, 3, 0, "Europe/Berlin"), "2026-12-06T02:00:00", "2026-12-06T03:00:00+01:00"),
-        (Schedule(None, 3, 0), "2026-12-06T02:00:00", "2026-12-05T03:00:00+00:00"),
-        (Schedule(None, 23, 30, "Pacific/Auckland"), "2026-12-06T11:00:00", "2026-12-06T23:30:00+13:00"),
-        # summer time in Berlin begins on 2026-03-29 and ends on 2026-10-25
-        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-03-29T12:00:00", "2026-03-29T02:30:00+01:00"),
-        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T00:30:00", "2026-10-25T02:30:00+02:00"),
-        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T12:00:00", "2026-10-25T02:30:00+02:00"),
-    ],
-)
-def test_a_schedule_is_due_once_on_each_of_its_days(schedule: Schedule, now: str, last: str) -> None:
-    assert schedule.last_before(at(now)).isoformat() == last
-
-
-def test_between_two_moments_of_a_schedule_the_earlier_one_is_the_last_in_every_hour_of_a_year() -> None:
-    schedule = Schedule(6, 2, 30, "Europe/Berlin")
-    moments = {schedule.last_before(at("2026-01-01") + hours * 3600).date() for hours in range(365 * 24)}
-    assert len(moments) == 53
-    assert {each.weekday() for each in moments} == {6}

@@ -18,7 +18,8 @@ FLOORS = (  # from the ground up; a package imports from those below it and from
     ("checks", "evidence"),
     ("lifecycle", "reconcile"),
     ("doctor",),
-    ("cycle",),
+    ("workflow",),
+    ("bake", "cycle"),
     ("telemetry",),
     ("runtime",),
 )

@@ -36,7 +36,7 @@ class GroupDetails(NamedTuple):
 
     configuration: its LaunchTemplate or MixedInstancesPolicy, under that key; empty for a launch configuration.
     suspended: names of processes. default_warmup: seconds, None where the group has none. grace_period: of health
-    checks, in seconds.
+    checks, in seconds. service_role: the ARN of the role that Auto Scaling launches with.
     """
 
     group: Group
@@ -52,6 +52,7 @@ class GroupDetails(NamedTuple):
     grace_period: int = 0
     suspended: frozenset[str] = frozenset()
     default_warmup: int | None = None
+    service_role: str = ""
 
     @property
     def overrides(self) -> tuple[Mapping[str, Any], ...]:
@@ -124,6 +125,7 @@ def details_of(raw: Any, pool: Iterable[Any] = ()) -> GroupDetails:
         grace_period=raw.get("HealthCheckGracePeriod", 0),
         suspended=frozenset(each["ProcessName"] for each in raw.get("SuspendedProcesses", ())),
         default_warmup=raw.get("DefaultInstanceWarmup"),
+        service_role=raw.get("ServiceLinkedRoleARN", ""),
     )
 
 

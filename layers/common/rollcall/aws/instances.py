@@ -43,7 +43,7 @@ class Instances(RegionalClients):
 
             refused = self._each_chunk(lambda chunk: by_halves(describe, chunk), instance_ids)
         require_no_refusals("DescribeInstances", {each: why for some in refused for each, why in some.items()})
-        return {raw["InstanceId"]: _instance(raw) for reservation in found for raw in reservation["Instances"]}
+        return {raw["InstanceId"]: instance_of(raw) for reservation in found for raw in reservation["Instances"]}
 
     def _each_chunk[P](self, describe: Callable[[tuple[str, ...]], P], instance_ids: Collection[str]) -> list[P]:
         """One call for each two hundred ids, a few at once where there are many."""
@@ -111,7 +111,8 @@ class Instances(RegionalClients):
         }
 
 
-def _instance(raw: Any) -> Instance:
+def instance_of(raw: Any) -> Instance:
+    """An instance as DescribeInstances and RunInstances answer it."""
     private, public = raw.get("PrivateIpAddress", ""), raw.get("PublicIpAddress", "")
     return Instance(
         instance_id=raw["InstanceId"],

@@ -50,8 +50,12 @@ class RegionalClients:
     def _cloudwatch(self) -> Any:
         return self._client("cloudwatch")
 
+    @property
+    def _ssm(self) -> Any:
+        return self._client("ssm")
+
     def _client(
-        self, service: Literal["autoscaling", "cloudwatch", "ec2", "elbv2"], config: Config = CLIENT_CONFIG
+        self, service: Literal["autoscaling", "cloudwatch", "ec2", "elbv2", "ssm"], config: Config = CLIENT_CONFIG
     ) -> Any:
         with self._making:  # clients may be shared by threads, but not made by several at once
             if (service, config) not in self._clients:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .names import execution_name, schedule_key, version_key
+from rollcall.domain.bake_tags import BAKED
+from rollcall.workflow.names import execution_name, schedule_key, version_key
 
 if TYPE_CHECKING:
     from .tag import CycleTag
-
-LATE_MAX = 7200.0  # seconds; 3 in the morning does not mean noon, not even where reconcile did not run in between
-RUNS_LATE = 2  # runs of reconcile, where these are further apart than that: one may be lost
-BAKED = "rollcall bake"  # begins the description of versions that bake has made, and cycles to by itself
 
 type Json = dict[str, Any]
 
@@ -72,9 +69,8 @@ def _for_version(group: TaggedGroup) -> DueCycle | None:
 def _by_schedule(group: TaggedGroup, now: float, every: float | None) -> DueCycle | None:
     if group.tag.every is None:
         return None
-    moment = group.tag.every.last_before(now)
-    late = now - moment.timestamp()
-    if late > max(LATE_MAX, RUNS_LATE * (every or 0.0)) or group.created > moment.timestamp():
+    moment = group.tag.every.due(group.created, now, every)
+    if moment is None:
         return None
     name = execution_name(group.name, schedule_key(moment.date()))
     return DueCycle(group.name, name, f"it is due since {moment.isoformat(timespec='minutes')}")

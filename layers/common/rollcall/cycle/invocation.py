@@ -2,60 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from rollcall.domain.errors import BadEvent
-from rollcall.domain.json_input import object_at, quoted, require_object, text_at
-
-if TYPE_CHECKING:
-    from rollcall.aws.executions import Execution
-
-type Json = dict[str, Any]
+from rollcall.workflow import invocation
 
 STEPS = ("preflight", "pin", "start", "follow", "verify", "put_back")  # of statemachines/cycle.asl.json
-ENDED = ("ABORTED", "TIMED_OUT", "FAILED")  # statuses of an execution after which something may be left to put back
-# Of the event about an execution's status (EventBridge reference, "AWS Step Functions events").
-SOURCE = "aws.states"
-DETAIL_TYPE = "Step Functions Execution Status Change"
 
 
-class Invocation(NamedTuple):
-    """step: empty for an execution that ended. fields: of the event, or of its detail. execution: its ARN."""
-
-    step: str
-    fields: Json
-    execution: str
-
-
-def read_invocation(event: object) -> Invocation:
+def read_invocation(event: object) -> invocation.Invocation:
     """An event for the cycle function. Raises BadEvent naming the field that is missing or wrong."""
-    fields = require_object(event, "event")
-    if fields.get("source") == SOURCE:
-        detail = object_at(fields, "detail")
-        if detail.get("status") not in ENDED:
-            raise BadEvent(f"field 'status' is {quoted(detail.get('status'))}: nothing is put back but after {ENDED}")
-        return Invocation("", detail, text_at(detail, "executionArn"))
-    step = fields.get("step")
-    if step not in STEPS:
-        raise BadEvent(f"field 'step' is {quoted(step)}: use {', '.join(STEPS)}, or send an event of {SOURCE}")
-    return Invocation(str(step), fields, text_at(object_at(fields, "execution"), "id"))
-
-
-def settling_event(execution: Execution) -> Json:
-    """The event about an execution that was stopped, as EventBridge would have sent it."""
-    return {
-        "source": SOURCE,
-        "detail-type": DETAIL_TYPE,
-        "detail": {
-            "executionArn": execution.arn,
-            "name": execution.name,
-            "status": execution.status,
-            "input": json.dumps(dict(execution.request)),
-        },
-    }
-
-
-def execution_name(arn: str) -> str:
-    """The name of an execution: what stands last in its ARN."""
-    return arn.rpartition(":")[2]
+    return invocation.read_invocation(event, STEPS)

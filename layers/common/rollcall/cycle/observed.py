@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
-
-from .preferences import base_template
-from .version_plan import DEFAULT_VERSION
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template
 
 if TYPE_CHECKING:
     from rollcall.aws.auto_scaling import Activity

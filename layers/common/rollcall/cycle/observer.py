@@ -27,13 +27,12 @@ from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Severity
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG, StackNames
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
 
 from .cycle_aws import CycleAws
-from .preferences import base_template
 from .preflight import Preflight, judge
 from .preflight_input import ActiveRefresh, LaunchTrial, PreflightInput
 from .request import read_request, require_readable_tag
-from .version_plan import DEFAULT_VERSION, own_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

@@ -103,13 +103,6 @@ def configuration_with(own: Mapping[str, Any], version: str) -> dict[str, Any]:
     return {"MixedInstancesPolicy": {**policy, "LaunchTemplate": changed}}
 
 
-def base_template(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The launch template and version in a configuration, of a mixed policy the base one; empty without any."""
-    policy = configuration.get("MixedInstancesPolicy")
-    found = policy["LaunchTemplate"]["LaunchTemplateSpecification"] if policy else configuration.get("LaunchTemplate")
-    return found or {}
-
-
 def _override(raw: Mapping[str, Any]) -> dict[str, Any]:
     own = raw.get("LaunchTemplateSpecification")
     return {**raw, "LaunchTemplateSpecification": _named_once(own)} if own else dict(raw)

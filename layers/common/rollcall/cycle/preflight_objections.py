@@ -23,10 +23,10 @@ from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
 from rollcall.domain.shell_commands import command, operand, options, set_tag_command
+from rollcall.workflow.group_versions import base_template, own_version
 
-from .preferences import base_template
 from .request import Protected, RollBack, Standby
-from .version_plan import own_version, running_versions
+from .version_plan import running_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

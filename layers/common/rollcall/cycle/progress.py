@@ -23,12 +23,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
+from rollcall.workflow.state_texts import cut
+from rollcall.workflow.waiting import next_wait
 
 from .request import Protected, Standby
-from .state import LISTED_MAX, CycleResult, ListedInstance, Phase, cut
+from .state import LISTED_MAX, CycleResult, ListedInstance, Phase
 from .target_health import dips, with_dips
 from .verdicts import against_version, with_verdicts
-from .waiting import next_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

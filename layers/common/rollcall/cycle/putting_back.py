@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from rollcall.aws.instance_refreshes import ENDING
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import PINNED_TAG
+from rollcall.workflow.group_versions import base_template
 
 from .pinning import Pin, read_pin, unpinning
-from .preferences import base_template, configuration_with
+from .preferences import configuration_with
 from .request import Follow
 
 if TYPE_CHECKING:

@@ -15,10 +15,11 @@ from rollcall.domain.lifecycle_states import Phase
 from rollcall.domain.settings import names_retire_template, read_node_pattern
 from rollcall.evidence.proofs import proofs
 from rollcall.tower.connection import job_page
+from rollcall.workflow.state_texts import cut
 
 from .observed import group_now
 from .progress import is_new
-from .state import CycleVerdict, cut
+from .state import CycleVerdict
 from .verdicts import UNREACHED
 from .verification import Remains
 

@@ -9,23 +9,31 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rollcall.doctor.observations import CycleDefaults
-from rollcall.domain.errors import BadSettings
-from rollcall.domain.json_input import listed_names, quoted
+from rollcall.domain.settings import CYCLE_TAG
+from rollcall.workflow.options import (
+    FLAG,
+    GROUP,
+    Option,
+    choice,
+    flag,
+    read_input,
+    read_words,
+    seconds,
+    text,
+    whole_number,
+)
 
 from .batch import BATCH_FORMS, DEFAULT_BATCH, Batch, parse_batch
-from .tag import bad_tag, parse_cycle_tag
+from .tag import parse_cycle_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rollcall.domain.groups import Group
 
     from .tag import CycleTag
 
-GROUP_NAME_MAX = 255  # characters (Auto Scaling API reference)
 WAIT_MAX = 172_800  # seconds; of CheckpointDelay and BakeTime (Auto Scaling API reference)
 VERIFY_MAX = 86_400  # seconds
 ALARMS_MAX = 10  # of an instance refresh (Auto Scaling API reference, AlarmSpecification)
@@ -109,106 +117,58 @@ class CycleRequest:
 # The values of keys
 
 
-class Option(NamedTuple):
-    """How the value of a key is read, from JSON or from text, and what is allowed. read raises ValueError."""
-
-    read: Callable[[object], Any]
-    allowed: str
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text")  # noqa: TRY004 - as for all that cannot be read
-    return value
-
-
-def _group(value: object) -> str:
-    if not 0 < len(_text(value).strip()) <= GROUP_NAME_MAX:
-        raise ValueError("it is empty, or too long")
-    return _text(value)
-
-
 def _version(value: object) -> str:
-    text = str(value) if isinstance(value, int) else _text(value)
-    if not VERSION.fullmatch(text):
-        raise ValueError(f"{text!r} is no version")
-    return text
+    version = str(value) if isinstance(value, int) else text(value)
+    if not VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is no version")
+    return version
 
 
 def _batch(value: object) -> Batch:
-    return parse_batch(str(value) if isinstance(value, int) else _text(value))
-
-
-def _flag(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}[_text(value)]
+    return parse_batch(str(value) if isinstance(value, int) else text(value))
 
 
 def _rollback(value: object) -> RollBack:
     if value == RollBack.AUTO:
         return RollBack.AUTO
-    return RollBack.ON if _flag(value) else RollBack.OFF
-
-
-def _number(value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if not re.fullmatch(r"\d{1,9}", _text(value), re.ASCII):
-        raise ValueError(f"{value!r} is no whole number")
-    return int(_text(value))
+    return RollBack.ON if flag(value) else RollBack.OFF
 
 
 def _list(value: object) -> list[Any]:
     if isinstance(value, (list, tuple)):
         return list(value)
-    return SEPARATORS.split(_text(value)) if value != "" else []
+    return SEPARATORS.split(text(value)) if value != "" else []
 
 
 def _checkpoints(value: object) -> tuple[int, ...]:
-    numbers = tuple(map(_number, _list(value)))
+    numbers = tuple(map(whole_number, _list(value)))
     if numbers and (numbers[-1] != 100 or numbers[0] < 1 or list(numbers) != sorted(set(numbers))):
         raise ValueError(f"{numbers} do not ascend to 100")
     return numbers
 
 
 def _alarms(value: object) -> tuple[str, ...]:
-    names = tuple(map(_text, _list(value)))
+    names = tuple(map(text, _list(value)))
     if len(names) > ALARMS_MAX or not all(0 < len(each) <= ALARM_NAME_MAX for each in names):
         raise ValueError("there are too many, or one has no name")
     return tuple(dict.fromkeys(names))
 
 
-def _seconds(most: int) -> Option:
-    def read(value: object) -> int:
-        number = _number(value)
-        if not 0 <= number <= most:
-            raise ValueError(f"{number} is out of range")
-        return number
-
-    return Option(read, f"whole seconds from 0 to {most}")
-
-
-def _choice[C: StrEnum](choices: type[C]) -> Option:
-    return Option(lambda value: choices(_text(value)), ", ".join(choices))
-
-
-FLAG = Option(_flag, "true, false")
 OPTIONS: Mapping[str, Option] = {
-    "group": Option(_group, "the name of an Auto Scaling group"),
+    "group": GROUP,
     "launch_template_version": Option(_version, "a number, $Latest or $Default"),
     "batch": Option(_batch, BATCH_FORMS),
     "checkpoints": Option(_checkpoints, "ascending percentages that end in 100, as in [25, 100] or 25:100"),
-    "checkpoint_seconds": _seconds(WAIT_MAX),
-    "bake_seconds": _seconds(WAIT_MAX),
+    "checkpoint_seconds": seconds(WAIT_MAX),
+    "bake_seconds": seconds(WAIT_MAX),
     "skip_matching": FLAG,
     "rollback": Option(_rollback, "auto, true, false"),
     "pin": FLAG,
-    "follow": _choice(Follow),
+    "follow": choice(Follow),
     "alarms": Option(_alarms, f"names of at most {ALARMS_MAX} CloudWatch alarms, as in [a, b] or a:b"),
-    "protected": _choice(Protected),
-    "standby": _choice(Standby),
-    "verify_seconds": _seconds(VERIFY_MAX),
+    "protected": choice(Protected),
+    "standby": choice(Standby),
+    "verify_seconds": seconds(VERIFY_MAX),
     "dry_run": FLAG,
 }
 OF_ONE_CYCLE = ("group", "launch_template_version", "dry_run")  # which no tag says, for it is about all of them
@@ -223,13 +183,7 @@ def read_request(raw: object, tag: CycleTag | None) -> CycleRequest:
 
     Raises BadSettings naming the key, the value, and what is allowed; of a word of the tag the group and the tag, too.
     """
-    if not isinstance(raw, Mapping):
-        raise BadSettings(f"the input of a cycle is {quoted(raw)}; allowed: an object with the key 'group'")
-    if unknown := raw.keys() - OPTIONS.keys():
-        raise BadSettings(f"the input of a cycle has {listed_names(map(str, unknown))}; allowed: {', '.join(OPTIONS)}")
-    given = {key: _of_input(key, value) for key, value in raw.items() if value is not None}
-    if "group" not in given:
-        raise BadSettings(f"the input of a cycle has no 'group'; allowed: {OPTIONS['group'].allowed}")
+    given = read_input("a cycle", raw, OPTIONS)
     defaults = {} if tag is None else _of_tag(given["group"], tag)
     return CycleRequest(**{**defaults, **given})
 
@@ -251,21 +205,6 @@ def cycle_defaults(group: Group) -> CycleDefaults | None:
     return CycleDefaults(tag.never, request.protected == Protected.REFUSE, request.standby == Standby.REFUSE)
 
 
-def _of_input(key: str, value: object) -> Any:
-    try:
-        return OPTIONS[key].read(value)
-    except (ValueError, KeyError) as error:
-        allowed = OPTIONS[key].allowed
-        raise BadSettings(f"the input of a cycle has {quoted(value)} as {key!r}; allowed: {allowed}") from error
-
-
 def _of_tag(group: str, tag: CycleTag) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, text in tag.words.items():
-        if key not in TAG_KEYS:
-            raise bad_tag(group, f"{key}={text}", f"never, on-new-version, every, {', '.join(TAG_KEYS)}")
-        try:
-            found[key] = OPTIONS[key].read(text)
-        except (ValueError, KeyError) as error:
-            raise bad_tag(group, f"{key}={text}", OPTIONS[key].allowed) from error
-    return found
+    options = {key: OPTIONS[key] for key in TAG_KEYS}
+    return read_words(group, CYCLE_TAG, tag.words, options, f"never, on-new-version, every, {', '.join(TAG_KEYS)}")

@@ -18,19 +18,20 @@ from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
+from rollcall.workflow.invocation import execution_name
+from rollcall.workflow.names import is_scheduled, name_prefix
+from rollcall.workflow.state_texts import cut, listed_lines
+from rollcall.workflow.waiting import SOON, next_wait
 
 from .cycle_aws import CycleAws
-from .invocation import execution_name
-from .names import is_scheduled, name_prefix
 from .news import CycleEvent, CycleNews
 from .progress import CycleDecision, is_new, progress
 from .putting_back import PuttingBack
 from .reading import CycleReader
 from .starting_refresh import RefreshStarter
-from .state import CycleResult, CycleState, Phase, cut, listed_lines
+from .state import LISTED_MAX, CycleResult, CycleState, Phase
 from .target_health import healthy_targets
 from .verification import Verified, verify
-from .waiting import SOON, next_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,7 +131,7 @@ class CycleRun:
         request, found = self._observer(state).preflight(raw, state.name)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
-        state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings))
+        state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings, LISTED_MAX))
         if found.plan is not None:
             state = with_plan(state, found.plan)
         objected = cut("; ".join(each.reason for each in found.objections))
@@ -260,9 +261,9 @@ class CycleRun:
             return _over(state, CycleResult.FAILED, str(error))
         except TowerUnavailable as error:  # which may be back before verify_seconds are over
             found = Verified((str(error),))
-        verified = replace(state, unverified=listed_lines(found.missing), polls=state.polls + 1)
+        verified = replace(state, unverified=listed_lines(found.missing, LISTED_MAX), polls=state.polls + 1)
         if not found.missing:
-            named = listed_lines([*state.warnings, *found.named])
+            named = listed_lines([*state.warnings, *found.named], LISTED_MAX)
             verified_all = "1 instance was verified" if len(members) == 1 else f"{len(members)} instances were verified"
             reason = verified_all if members else "no instance was there to be verified"
             return _over(replace(verified, warnings=named), CycleResult.SUCCEEDED, reason)

@@ -17,11 +17,11 @@ from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template
+from rollcall.workflow.invocation import ENDED, settling_event
 
 from .due import TaggedGroup, due_cycles
-from .invocation import ENDED, settling_event
 from .pinning import read_pin
-from .preferences import base_template
 from .tag import parse_cycle_tag
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
 RUNS = 3  # of reconcile, where these are further apart than that
 IN_FLIGHT = 150.0  # seconds that a task which runs as its execution is stopped may go on: its timeout in the machine
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
-DEFAULT_VERSION = "$Default"  # of a group that names none (API reference, LaunchTemplateSpecification)
 
 
 @dataclass

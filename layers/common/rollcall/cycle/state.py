@@ -10,15 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from rollcall.domain.objections import Objection
 
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
 LISTED_MAX = 20  # instances, verdicts or dips in any list
-TEXT_MAX = 1000  # characters of a text from outside
 
 type Json = dict[str, Any]
 
@@ -195,14 +191,3 @@ def _item(kind: Any, raw: Any) -> Any:
     if kind is str:
         return str(raw)
     return kind(**{name: raw.get(name, kind._field_defaults.get(name)) for name in kind._fields})
-
-
-def listed_lines(lines: Collection[str]) -> tuple[str, ...]:
-    """Lines of which there may be one for each instance, each once, no more than a state should hold."""
-    every = tuple(map(cut, dict.fromkeys(lines)))
-    return every if len(every) <= LISTED_MAX else (*every[: LISTED_MAX - 1], f"and {len(every) - LISTED_MAX + 1} more")
-
-
-def cut(text: str) -> str:
-    """A text from outside, no longer than a state should hold."""
-    return text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .preferences import base_template, configuration_with, wants_rollback
+from rollcall.workflow.group_versions import DEFAULT_VERSION, own_version
+
+from .preferences import configuration_with, wants_rollback
 from .preflight_input import replaceable
 
 if TYPE_CHECKING:
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from rollcall.aws.launch_templates import TemplateVersion
 
     from .preflight_input import PreflightInput
-
-DEFAULT_VERSION = "$Default"  # of a template without one (API reference, LaunchTemplateSpecification)
 
 
 class VersionPlan(NamedTuple):
@@ -44,12 +44,6 @@ class VersionPlan(NamedTuple):
     no_rollback: str = ""
     rolls_back: bool = False
     skips_matching: bool = False
-
-
-def own_version(details: GroupDetails) -> str:
-    """The version that a group has as it is written there: a number or an alias; empty without a launch template."""
-    template = base_template(details.configuration)
-    return str(template.get("Version") or DEFAULT_VERSION) if template else ""
 
 
 def running_versions(details: GroupDetails, template_id: str) -> list[str]:

@@ -20,10 +20,14 @@ CYCLE_SUCCEEDED = "Cycle Succeeded"
 CYCLE_FAILED = "Cycle Failed"
 CYCLE_ROLLED_BACK = "Cycle Rolled Back"
 CYCLE_CANCELLED = "Cycle Cancelled"
+IMAGE_BAKED = "Image Baked"
+IMAGE_FAILED = "Image Failed"
+IMAGE_RETIRED = "Image Retired"
 
 REMOVAL_LIMIT = "breaker: "  # before the name of what it guards, the cause of a removal limit that was exceeded
 OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong with one
 OF_A_CYCLE = "cycle: "  # before a group, the cause of a cycle of it that failed
+OF_A_BAKE = "bake: "  # before a group, the cause of a bake of it that failed
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
 
 

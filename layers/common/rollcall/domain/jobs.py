@@ -19,7 +19,8 @@ class JobTemplate(NamedTuple):
     """A Tower job template, with what decides whether a launch can be limited and runs the whole playbook.
 
     inventory_id is None if it has none. job_type: "run" or "check". tags, skip_tags: the playbook's tags that its jobs
-    are limited to, and those that they leave out, as one text each. asks_X: it prompts for it on launch.
+    are limited to, and those that they leave out, as one text each. asks_X: it prompts for it on launch. project_id:
+    of the project that its playbook is of, None if Tower does not show one.
     """
 
     id: int
@@ -34,6 +35,7 @@ class JobTemplate(NamedTuple):
     asks_job_type: bool = False
     asks_tags: bool = False
     asks_skip_tags: bool = False
+    project_id: int | None = None
 
     def on(self, inventory: Inventory) -> JobKind:
         """The kind of the jobs that are launched from it on an inventory."""
@@ -53,6 +55,18 @@ class LaunchTerms(NamedTuple):
     needed: tuple[str, ...] = ()
     timeout: int = 0
     forks: int = 0
+
+
+class Project(NamedTuple):
+    """A project in Tower. revision: of its last update, empty without source control.
+
+    updates_on_launch: its jobs update it first, so that they may run a newer one.
+    """
+
+    id: int
+    name: str
+    revision: str = ""
+    updates_on_launch: bool = False
 
 
 class PastJob(NamedTuple):

@@ -19,6 +19,9 @@ OUR_KEYS = ("ansible_host", MARKER, "ec2")
 OWED_SINCE = "job_owed_since"  # in the marker, as the next two
 STINT = "stint"
 RESTING = "resting"
+ROLE = "role"  # in the marker of an instance that a bake launched, as the next two: what for
+UNTIL = "until"  # epoch seconds up to which its host stays
+BAKE = "bake"  # the bake's id
 STATE = (OWED_SINCE, STINT, RESTING)  # keys of the marker that say what became of the host, not whose it is
 
 
@@ -42,6 +45,34 @@ def marker(
     """
     made = {"group": settings.group, "instance_id": instance_id, "account": account, "region": region, "vpc": vpc}
     return {**made, "inventory": inventory_id} | ({"chef": str(settings.nodes)} if settings.nodes else {})
+
+
+def bake_variables(instance: Instance, address: str, made: Mapping[str, object], **more: object) -> dict[str, object]:
+    """Our variables of an instance that a bake launched. made: its marker, see bake_marker. more: beside ours."""
+    ours = {
+        "ansible_host": address,
+        MARKER: dict(made),
+        "ec2": {**_plain(instance.facts), "tags": _plain(instance.tags)},
+    }
+    return {**more, **ours}
+
+
+def bake_marker(
+    instance: Instance, account: str, region: str, inventory_id: int, *, group: str, role: str, until: float, bake: str
+) -> dict[str, object]:
+    """What makes a host one of a bake's, which is of no Auto Scaling group. group: the one that is baked for.
+
+    until: when it is removed at the latest, in epoch seconds.
+    """
+    made = {"group": group, "instance_id": instance.instance_id, "account": account, "region": region}
+    own = {ROLE: role, UNTIL: until, BAKE: bake}
+    return {**made, "vpc": instance.facts["vpc"], "inventory": inventory_id, **own}
+
+
+def kept_until(variables: Mapping[str, object]) -> float | None:
+    """Up to when the host of an instance that a bake launched stays, in epoch seconds; None for any other host."""
+    raw = marker_in(variables)
+    return moment_or_none(raw.get(UNTIL)) if ROLE in raw else None
 
 
 def marker_in(variables: Mapping[str, object]) -> Mapping[str, object]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rollcall.cycle.invocation import execution_name
 from rollcall.cycle.news import CycleEvent
+from rollcall.workflow.invocation import execution_name
 
 from .announcer import Announcer
 from .cycle_details import cycle_event, cycle_seconds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.cycle.invocation import execution_name
 from rollcall.domain.console_pages import execution_url
+from rollcall.workflow.invocation import execution_name
 
 from .event_details import PublishedEvent, rounded, short
 

@@ -80,6 +80,7 @@ def read_job_template(raw: Json) -> JobTemplate:
         asks_job_type=raw.get("ask_job_type_on_launch", False),
         asks_tags=raw.get("ask_tags_on_launch", False),
         asks_skip_tags=raw.get("ask_skip_tags_on_launch", False),
+        project_id=raw.get("project"),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.cache import ExpiringCache
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.inventories import Inventory
-from rollcall.domain.jobs import JobTemplate
+from rollcall.domain.jobs import JobTemplate, Project
 
 from .connection import Connection, TowerPart, reads_answers
 from .parsing import organization_of, read_inventory, read_job_template
@@ -53,6 +53,13 @@ class References(TowerPart):
         return self._templates.get(
             reference,
             lambda: read_job_template(self._referenced("job_templates", "job template", reference)),
+        )
+
+    def project(self, project_id: int) -> Project:
+        """A project. Raises TowerRejected for one that the token may not read."""
+        raw = self._http.get(f"projects/{project_id}/")
+        return Project(
+            raw["id"], raw["name"], str(raw.get("scm_revision") or ""), bool(raw.get("scm_update_on_launch"))
         )
 
     def list_inventories(self) -> list[Listed]:

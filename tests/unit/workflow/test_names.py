@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from rollcall.cycle.names import execution_name, key_of, name_prefix, schedule_key, timestamp_key, version_key
+from rollcall.workflow.names import execution_name, key_of, name_prefix, schedule_key, timestamp_key, version_key
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollcall.cycle.waiting import EVENTS_MAX, EVENTS_PER_ROUND, LONGEST, QUIET_MAX, next_wait
+from rollcall.workflow.waiting import EVENTS_MAX, EVENTS_PER_ROUND, LONGEST, QUIET_MAX, next_wait
 
 STEPS_BESIDE = 60  # history events of all that is not a round: the other states, and the execution itself
 

@@ -1,7 +1,7 @@
-"""The names of cycles: of the executions of the state machine. Pure.
+"""The names of the executions of state machines: of cycles and bakes. Pure.
 
-An execution of the same name is the same cycle: Step Functions starts no second one for 90 days (API reference,
-StartExecution). So a name holds the group and what the cycle is for, its key.
+An execution of the same name is the same one: Step Functions starts no second one for 90 days (API reference,
+StartExecution). So a name holds the group and what the execution is for, its key.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ GROUP_MAX = 40  # characters
 HASH_LENGTH = 8  # hexadecimal digits
 KEY_MAX = 30  # characters; with the group, its hash and two hyphens 80: Step Functions' maximum
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
-BY_TAG = re.compile(r"sched-\d{4}-\d\d-\d\d|v\d+", re.ASCII)  # keys of cycles that a tag makes due
+BY_TAG = re.compile(r"sched-\d{4}-\d\d-\d\d|v\d+", re.ASCII)  # keys of those that a tag makes due
 TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
 
 
 def execution_name(group: str, key: str) -> str:
-    """The name of a group's cycle with this key.
+    """The name of a group's execution with this key.
 
     A key that is too long, or holds what a name may not, gets a hash, so that two keys are never one name.
     """
@@ -31,18 +31,18 @@ def execution_name(group: str, key: str) -> str:
 
 
 def name_prefix(group: str) -> str:
-    """What the names of all cycles of a group begin with, and those of no other group."""
+    """What the names of all executions for a group begin with, and those of no other group."""
     return f"{NOT_ALLOWED.sub('-', group)[:GROUP_MAX]}-{_hash(group)}-"
 
 
 def key_of(name: str, group: str) -> str:
-    """The key in the name of a group's cycle, as it is written there; empty if it is no cycle of the group."""
+    """The key in the name of a group's execution, as it is written there; empty if it is none of the group."""
     prefix = name_prefix(group)
     return name.removeprefix(prefix) if name.startswith(prefix) else ""
 
 
 def schedule_key(day: date) -> str:
-    """The key of the cycle that a schedule starts on a day of its time zone."""
+    """The key of what a schedule starts on a day of its time zone."""
     return f"sched-{day.isoformat()}"
 
 
@@ -51,13 +51,18 @@ def version_key(version: str) -> str:
     return f"v{version}"
 
 
+def bake_key(bake_id: str) -> str:
+    """The key of the cycle that rolls out the image of a bake."""
+    return f"bake-{bake_id}"
+
+
 def timestamp_key(now: float) -> str:
-    """The key of a cycle that is for nothing else. now: epoch seconds."""
+    """The key of one that is for nothing else. now: epoch seconds."""
     return datetime.fromtimestamp(now, UTC).strftime(TIMESTAMP_FORMAT)
 
 
 def is_scheduled(name: str, group: str) -> bool:
-    """Whether a group's cycle was started by its tag: by schedule, or for a new version."""
+    """Whether a group's execution was started by its tag: by schedule, or for a new version."""
     return BY_TAG.fullmatch(key_of(name, group)) is not None
 
 

@@ -1,0 +1,97 @@
+"""EC2: instances that a bake launches outside of groups, without a launch template: its builder, and its test's.
+
+Methods raise AwsUnavailable for what passes by itself, AwsDenied or AwsRejected for the rest. Fields and codes are
+those of the Amazon EC2 API reference (RunInstances, TerminateInstances; "Error codes for the Amazon EC2 API").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from rollcall.domain.bake_tags import BAKE_ID, MADE_BY, MADE_BY_BAKE
+from rollcall.domain.errors import AwsRejected
+
+from .client import aws_errors
+from .instances import instance_of
+from .launch_templates import WOULD_LAUNCH, LaunchRefusal, is_passing, refusal_of
+from .regional_clients import RegionalClients
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from rollcall.domain.instances import Instance
+
+NO_INSTANCE = "InvalidInstanceID"  # begins the codes of an instance that EC2 does not know (any more, or yet)
+# Codes after which another subnet may do: "Error codes", server errors and limits of a zone.
+NO_ROOM_HERE = (
+    "InsufficientInstanceCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientCapacity",
+    "Unsupported",  # an instance type that the zone does not have
+)
+ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
+
+
+class Builders(RegionalClients):
+    """The instances of bakes in one account and Region."""
+
+    def launch_alone(self, parameters: Mapping[str, Any], token: str) -> str | LaunchRefusal:
+        """Launch one instance with these parameters of RunInstances; its id, or why EC2 does not.
+
+        token: the same call with it is the same launch, and answers with the same instance, whatever became of that.
+        """
+        with aws_errors("RunInstances"):
+            try:
+                answer = self._ec2.run_instances(**parameters, MinCount=1, MaxCount=1, ClientToken=token)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if is_passing(error, code) and code not in NO_ROOM_HERE:
+                    raise
+                return refusal_of(code, error.response["Error"]["Message"])
+        return answer["Instances"][0]["InstanceId"]
+
+    def why_not_launched_alone(self, parameters: Mapping[str, Any]) -> LaunchRefusal | None:
+        """Why RunInstances would be refused, by a dry run of it; None if it would launch. It knows no capacity."""
+        with aws_errors("RunInstances"):
+            try:
+                self._ec2.run_instances(**parameters, MinCount=1, MaxCount=1, DryRun=True)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                if code == WOULD_LAUNCH:
+                    return None
+                if is_passing(error, code):
+                    raise
+                return refusal_of(code, error.response["Error"]["Message"])
+        raise AwsRejected("AWS launched something in answer to a dry run")  # which it never does
+
+    def instances_of_bake(self, bake_id: str) -> list[Instance]:
+        """The instances that a bake has launched, those that are terminated included as long as EC2 shows them."""
+        return self._tagged([{"Name": f"tag:{BAKE_ID}", "Values": [bake_id]}])
+
+    def instances_of_bakes(self) -> list[Instance]:
+        """The instances that any bake has launched and that are not terminated."""
+        return self._tagged([{"Name": "instance-state-name", "Values": list(ALIVE)}])
+
+    def _tagged(self, filters: list[Any]) -> list[Instance]:
+        pages = self._ec2.get_paginator("describe_instances")
+        ours: Any = {"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}
+        with aws_errors("DescribeInstances"):
+            return [
+                instance_of(raw)
+                for page in pages.paginate(Filters=[ours, *filters])
+                for reservation in page["Reservations"]
+                for raw in reservation["Instances"]
+            ]
+
+    def terminate(self, instance_ids: Collection[str]) -> None:
+        """Terminate instances. One that is terminated already, or that EC2 does not know any more, is no error."""
+        for each in sorted(instance_ids):
+            with aws_errors(f"TerminateInstances {each}"):
+                try:
+                    self._ec2.terminate_instances(InstanceIds=[each])
+                except ClientError as error:
+                    if not error.response["Error"]["Code"].startswith(NO_INSTANCE):
+                        raise

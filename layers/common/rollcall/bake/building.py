@@ -1,0 +1,162 @@
+"""The steps that have to do with the builder: launched, registered, provisioned, terminated."""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING
+
+from rollcall.aws.launch_templates import LaunchRefusal
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.bake_tags import Role
+from rollcall.domain.errors import BadSettings, Permanent
+from rollcall.domain.groups import AddressKind
+from rollcall.tower.connection import job_page
+from rollcall.workflow.waiting import SOON
+
+from .answer import StepAnswer, over
+from .hosts import BakeHosts, kept_words
+from .job_round import Next
+from .launching import VISIBLE_AFTER, Launching, Wanted
+from .provisioning import BakeJobs
+from .state import BakeResult, Phase
+
+if TYPE_CHECKING:
+    from rollcall.aws.fleet import Fleet
+    from rollcall.domain.inventories import Inventory
+    from rollcall.domain.jobs import JobTemplate
+    from rollcall.domain.settings import Settings
+    from rollcall.evidence.job_reader import Evidence
+    from rollcall.tower.client import Tower
+
+    from .bake_aws import BakeAws
+    from .state import BakeState
+
+TERMINATED = "terminated"
+
+
+class Building:
+    """Takes the builder's steps. now: epoch seconds. Each raises what AWS and Tower fail at for now."""
+
+    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, aws: BakeAws, evidence: Evidence) -> None:
+        self._tower = tower
+        self._fleet = fleet
+        self._aws = aws
+        self._launching = Launching(aws, fleet)
+        self._hosts = BakeHosts(settings, tower, fleet)
+        self._jobs = BakeJobs(tower, evidence)
+
+    # Launch
+
+    def launch(self, state: BakeState, now: float) -> StepAnswer:
+        """Launch the builder, or find the one that an earlier try has launched; then wait until it runs."""
+        if state.phase != Phase.LAUNCHING:
+            state = replace(state, phase=Phase.LAUNCHING, phase_since=now)
+        builder = self._launching.find(state, Role.BUILDER, state.builder)
+        if not state.builder:
+            answer = builder.instance_id if builder else self._launched(state)
+            if isinstance(answer, StepAnswer):
+                return answer
+            state = replace(state, builder=answer, builder_since=now)
+        if builder is None:
+            if now - state.builder_since > VISIBLE_AFTER:
+                return _failed(state, f"EC2 launched builder {state.builder} and does not show it")
+            return StepAnswer(state, "launch", SOON)
+        if builder.state == "running":
+            return StepAnswer(state, "register")
+        if builder.state != "pending":
+            return _failed(state, f"builder {state.builder} is {builder.state} before it ran: see why in EC2")
+        return StepAnswer(state, "launch", SOON)
+
+    def _launched(self, state: BakeState) -> str | StepAnswer:
+        image = self._aws.image(state.base_image.id)
+        if image is None:
+            return _failed(state, f"base image {state.base_image.id} is not there any more")
+        user_data = ""
+        if state.request.get("user_data"):
+            version = self._aws.version({"LaunchTemplateId": state.template_id}, state.from_version)
+            user_data = str(version.data.get("UserData", "")) if version else ""
+        profile = str(state.request.get("instance_profile") or "")
+        answer = self._launching.launch(state, Wanted(Role.BUILDER, image, state.instance_type, profile, user_data))
+        if isinstance(answer, LaunchRefusal):
+            return _failed(state, f"EC2 launches no builder: {answer.code}: {answer.words}")
+        return answer
+
+    # Register
+
+    def register(self, state: BakeState, now: float) -> StepAnswer:
+        """Make the builder's host, or find it; it is marked as a builder's, and so left alone by reconcile."""
+        state = replace(state, phase=Phase.REGISTERING, phase_since=now)
+        builder = self._launching.find(state, Role.BUILDER, state.builder)
+        if builder is None or not builder.living:
+            return _failed(state, f"builder {state.builder} is gone")
+        kind = self._address_kind(state.group)
+        try:
+            host = self._hosts.register(state, Role.BUILDER, builder, self._inventory(state), kind)
+        except Permanent as error:
+            return _failed(state, f"builder {state.builder} gets no host in Tower: {error}")
+        address = builder.addresses[kind]
+        return StepAnswer(replace(state, host_id=host, address=address), "provision")
+
+    def _address_kind(self, group: str) -> AddressKind:
+        """By which address Tower reaches the group's instances, and so the builder."""
+        details = self._aws.details(group)
+        try:
+            settings = read_group_settings(details.group) if details else None
+        except BadSettings:
+            settings = None
+        return settings.address if settings else AddressKind.PRIVATE
+
+    # Provision
+
+    def provision(self, state: BakeState, now: float) -> StepAnswer:
+        """Launch the bake job, or follow it; the image is made once it went well."""
+        if state.phase != Phase.PROVISIONING:
+            state = replace(state, phase=Phase.PROVISIONING, phase_since=now)
+        builder = self._launching.find(state, Role.BUILDER, state.builder)
+        if builder is None or not builder.living:
+            return _failed(state, f"builder {state.builder} is gone")
+        try:
+            done = self._jobs.follow(
+                self._template(state), self._inventory(state), state.builder, state.group, state.execution_started
+            )
+        except Permanent as error:
+            return _failed(state, f"the bake job is not run on builder {state.builder}: {error}")
+        url = job_page(self._tower.root, done.job) if done.job is not None else ""
+        state = replace(state, job=done.job, job_url=url, job_tries=done.tries)
+        match done.decision.next:
+            case Next.DONE:
+                return StepAnswer(replace(state, project_revision=done.revision), "image")
+            case Next.FAILED:
+                return _failed(state, f"job {done.job} {done.decision.reason}: {url}")
+        if state.until and now >= state.until:
+            return _failed(state, f"job {done.job} has not ended, and the bake's time is over: {url}")
+        return StepAnswer(state, "provision", max(SOON, done.decision.wait))
+
+    # Terminate
+
+    def terminate(self, state: BakeState, now: float) -> StepAnswer:
+        """Terminate the builder, and remove its host once it is gone."""
+        if state.phase != Phase.TERMINATING:
+            state = replace(state, phase=Phase.TERMINATING, phase_since=now)
+        builder = self._launching.find(state, Role.BUILDER, state.builder)
+        if builder is not None and builder.state != TERMINATED:
+            self._aws.terminate([state.builder])
+            return StepAnswer(state, "terminate", SOON)
+        kept = kept_words(self._hosts.remove([state.builder]))
+        return StepAnswer(replace(state, host_id=None, warnings=(*state.warnings, *kept)), "smoke")
+
+    def cancel_jobs(self, state: BakeState) -> list[int]:
+        """Cancel whatever job of the bake still runs on its builder; the ids. Raises what Tower refuses."""
+        if not state.builder or state.job_template is None or state.inventory_id is None:
+            return []
+        return self._jobs.cancel(self._template(state), self._inventory(state), state.builder, state.execution_started)
+
+    def _template(self, state: BakeState) -> JobTemplate:
+        return self._tower.job_template(f"id:{state.job_template}")
+
+    def _inventory(self, state: BakeState) -> Inventory:
+        return self._tower.inventory(f"id:{state.inventory_id}")
+
+
+def _failed(state: BakeState, reason: str) -> StepAnswer:
+    return over(state, BakeResult.FAILED, reason)

@@ -1,0 +1,54 @@
+"""What the bake function is invoked with: a step of its state machine, an execution that was stopped, or upkeep. Pure.
+
+Upkeep is what reconcile has done by it, which may neither terminate instances nor remove images.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rollcall.domain.errors import BadEvent
+from rollcall.domain.json_input import quoted, require_object, text_at
+from rollcall.workflow.invocation import Invocation
+from rollcall.workflow.invocation import read_invocation as read_workflow_invocation
+
+type Json = dict[str, Any]
+
+STEPS = (  # of the state machine Bake, in their order
+    "preflight",
+    "launch",
+    "register",
+    "provision",
+    "image",
+    "terminate",
+    "smoke",
+    "version",
+    "record",
+    "retain",
+    "put_back",
+)
+SWEEP, RETIRE = "sweep", "retire"  # instances whose time is over; images and versions of a group
+UPKEEP = (SWEEP, RETIRE)
+
+
+def read_invocation(event: object) -> Invocation:
+    """An event for the bake function. Raises BadEvent naming the field that is missing or wrong."""
+    fields = require_object(event, "event")
+    upkeep = fields.get("upkeep")
+    if upkeep is None:
+        return read_workflow_invocation(fields, STEPS)
+    if upkeep not in UPKEEP:
+        raise BadEvent(f"field 'upkeep' is {quoted(upkeep)}: use {', '.join(UPKEEP)}")
+    if upkeep == RETIRE:
+        text_at(fields, "group")
+    return Invocation(str(upkeep), fields, "")
+
+
+def sweep_event() -> Json:
+    """Has instances removed whose time is over."""
+    return {"upkeep": SWEEP}
+
+
+def retire_event(group: str, *, dry_run: bool = False, force: bool = False) -> Json:
+    """Has images and versions of a group removed beyond those that are kept. force: whatever the removal limit says."""
+    return {"upkeep": RETIRE, "group": group, "dry_run": dry_run, "force": force}

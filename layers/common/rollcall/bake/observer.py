@@ -1,0 +1,272 @@
+"""Reads what pre-flight of a bake judges, and changes nothing: the group, its version, images, Tower, keys.
+
+A call that fails raises: a bake that could not look does not begin, and the state machine takes the step again. What
+may be left unread is a warning: keys, and the playbook's project.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING
+
+from rollcall.aws.encryption_keys import EncryptionKeys
+from rollcall.aws.launch_surroundings import LaunchSurroundings
+from rollcall.aws.launch_templates import PARAMETER_IMAGE
+from rollcall.aws.launch_types import LaunchTypes
+from rollcall.checks.registry import read_group_settings
+from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
+from rollcall.domain.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.domain.inventories import Inventory
+from rollcall.domain.objections import Objection
+from rollcall.hosts.removal import inventories_of_our_groups
+from rollcall.workflow.group_versions import base_template, own_version
+
+from .due import Baked
+from .launch_fields import instance_tags, launch_fields, root_volume_key, security_groups
+from .preflight import Preflight, judge
+from .preflight_input import PreflightInput, TowerInput, types_of_overrides
+from .request import CURRENT, PARAMETER, Smoke, read_request, require_readable_tags
+from .smoke import profile_of
+from .state import BakeState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.images import Image
+    from rollcall.aws.launch_surroundings import Subnet
+    from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
+    from rollcall.domain.bake_settings import BakeSettings
+    from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.settings import Settings
+    from rollcall.tower.client import Tower
+
+    from .bake_aws import BakeAws
+    from .request import BakeRequest
+    from .tag import BakeTag
+
+WELL = (RollOutOutcome.SUCCEEDED, RollOutOutcome.NONE)
+
+
+class PreflightObserver:
+    """Reads for the pre-flight of one bake.
+
+    running: the names of the bakes of a group that run, this one's included.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        bake: BakeSettings,
+        tower: Tower,
+        fleet: Fleet,
+        *,
+        running: Callable[[str], Collection[str]],
+        aws: BakeAws,
+        surroundings: LaunchSurroundings | None = None,
+        types: LaunchTypes | None = None,
+        keys: EncryptionKeys | None = None,
+    ) -> None:
+        self._settings = settings
+        self._bake = bake
+        self._tower = tower
+        self._fleet = fleet
+        self._running = running
+        self._aws = aws
+        self._surroundings = surroundings or LaunchSurroundings(settings.region)
+        self._types = types or LaunchTypes(settings.region)
+        self._keys = keys or EncryptionKeys(settings.region)
+
+    def preflight(self, raw: object, execution: str) -> Preflight:
+        """What pre-flight comes to. raw: the input of the execution. execution: its name."""
+        try:
+            request = read_request(raw, None)
+        except BadSettings as error:
+            return Preflight(None, (Objection("input", str(error), "start it again with what is allowed"),))
+        return judge(self.observe(raw, request.group, execution))
+
+    def observe(self, raw: object, name: str, execution: str) -> PreflightInput:
+        """What there is around a group. raw: the input, which was read without the group's tags."""
+        details = self._aws.details(name)
+        if details is None:
+            return PreflightInput(read_request(raw, None), self._bake, self._settings.account)
+        tag = _tag(details)
+        request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
+        template = base_template(details.configuration)
+        version = self._aws.version(template, own_version(details)) if template else None
+        known = self._aws.template(template) if template else None
+        previous = self._previous(version)
+        named = self._base_named(request, previous)
+        base = previous if previous and named == previous.id else self._aws.image(named) if named else None
+        types = self._types.architectures(_types(request, details, version))
+        subnets = self._surroundings.subnets(details.subnets)
+        settings = _settings(details)
+        given = PreflightInput(
+            request=request,
+            bake=self._bake,
+            account=self._settings.account,
+            tag=tag,
+            running=tuple(sorted(set(self._running(name)) - {execution})),
+            details=details,
+            settings=settings,
+            version=version,
+            template=known,
+            template_arn=self._arn(known.id) if known else "",
+            previous=previous,
+            base=base,
+            base_named=named,
+            instance_type=_builders_type(request, details, version, base, types),
+            subnet=_roomiest(subnets),
+            types=types,
+            subnets=subnets,
+            security_groups=self._types.security_groups(security_groups(version.data)) if version else frozenset(),
+            tower=self._observed_tower(request, settings),
+            last=self._last(name) if known else None,
+        )
+        return self._with_trials(given)
+
+    # AWS
+
+    def _arn(self, template_id: str) -> str:
+        beginnings = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+        region = self._settings.region
+        partition = next((each for begin, each in beginnings.items() if region.startswith(begin)), "aws")
+        return f"arn:{partition}:ec2:{region}:{self._settings.account}:launch-template/{template_id}"
+
+    def _previous(self, version: TemplateVersion | None) -> Image | None:
+        """The image that a version launches."""
+        named = str(version.data.get("ImageId", "")) if version else ""
+        if named.startswith(PARAMETER_IMAGE):
+            named = self._aws.image_parameter(named.removeprefix(PARAMETER_IMAGE)) or ""
+        return self._aws.image(named) if named else None
+
+    def _base_named(self, request: BakeRequest, previous: Image | None) -> str:
+        if request.base_image == CURRENT:
+            return previous.id if previous else ""
+        if request.base_image.startswith(PARAMETER):
+            return self._aws.image_parameter(request.base_image.removeprefix(PARAMETER)) or ""
+        return request.base_image
+
+    def _last(self, group: str) -> Baked | None:
+        """What the last bake of the group began with whose image is in a version and was not rolled back."""
+        for image in self._aws.images_made_for(group):
+            if image.tags.get(VERSION) and image.tags.get(ROLL_OUT) in WELL:
+                return Baked(image.tags.get(BASE_IMAGE, ""), image.tags.get(PROJECT_REVISION, ""))
+        return None
+
+    def _with_trials(self, given: PreflightInput) -> PreflightInput:
+        """With dry runs of what the bake would launch, and the keys of its volumes."""
+        if given.version is None or given.base is None or not given.instance_type or not given.subnet:
+            return given
+        request, data = given.request, given.version.data
+        wanted = {"the builder": (request.instance_profile, request.user_data)}
+        if request.smoke == Smoke.PROVISION:
+            wanted["the instance of the smoke test"] = (profile_of(data), True)
+        trials = {
+            what: refused
+            for what, (profile, user_data) in wanted.items()
+            if (refused := self._refused(given, given.version, given.base, profile, user_data=user_data))
+        }
+        former = given.previous.root_device if given.previous else given.base.root_device
+        key = root_volume_key(data, given.base.mappings, given.base.root_device, former)
+        facts = self._keys.facts(key) if key else None
+        role = self._keys.own_role() if facts and facts.is_customers else ""
+        return replace(given, trials=trials, keys=(facts,) if facts else (), role=role)
+
+    def _refused(
+        self, given: PreflightInput, version: TemplateVersion, base: Image, profile: str, *, user_data: bool
+    ) -> LaunchRefusal | None:
+        former = given.previous.root_device if given.previous else base.root_device
+        return self._aws.why_not_launched_alone(
+            launch_fields(
+                version.data,
+                image=base.id,
+                mappings=base.mappings,
+                root_device=base.root_device,
+                former_root=former,
+                instance_type=given.instance_type,
+                subnet=given.subnet,
+                tags=instance_tags(BakeState(given.request.group, bake_id="preflight"), Role.BUILDER),
+                profile=profile,
+                user_data=str(version.data.get("UserData", "")) if user_data else "",
+            )
+        )
+
+    # Tower
+
+    def _observed_tower(self, request: BakeRequest, settings: GroupSettings | None) -> TowerInput:
+        template = _found(self._tower.job_template, request.job_template)
+        inventory = _found(self._tower.inventory, request.inventory)
+        terms = None if template is None or isinstance(template, BadSettings) else self._tower.launch_terms(template)
+        of_groups = inventories_of_our_groups(self._tower, self._fleet)
+        if of_groups is None:
+            raise TowerUnavailable("which inventories hold instances of groups could not be read")
+        provisioning = _found(self._tower.job_template, settings.job_template or "") if settings else None
+        project, unread = None, ""
+        if template is not None and not isinstance(template, BadSettings) and template.project_id is not None:
+            try:
+                project = self._tower.project(template.project_id)
+            except (TowerDenied, TowerRejected) as error:
+                unread = f"{error}; grant the token's user the role Read on the project"
+        return TowerInput(
+            template=template,
+            terms=terms,
+            inventory=inventory,
+            may_change=not isinstance(inventory, Inventory) or self._tower.may_change(inventory),
+            provisioning=None if provisioning is None or isinstance(provisioning, BadSettings) else provisioning.id,
+            of_groups=of_groups,
+            project=project,
+            unread=unread,
+        )
+
+
+def _found[T](find: Callable[[str], T], reference: str) -> T | BadSettings | None:
+    if not reference:
+        return None
+    try:
+        return find(reference)
+    except BadSettings as error:
+        return error
+
+
+def _tag(details: GroupDetails) -> BakeTag | BadSettings | None:
+    try:
+        return require_readable_tags(details.group)
+    except BadSettings as error:
+        return error
+
+
+def _settings(details: GroupDetails) -> GroupSettings | None:
+    """What the group's other tags ask for; None where they cannot be read, which its cycle objects to."""
+    try:
+        return read_group_settings(details.group)
+    except BadSettings:
+        return None
+
+
+def _types(request: BakeRequest, details: GroupDetails, version: TemplateVersion | None) -> set[str]:
+    """Every instance type that may matter."""
+    named = (request.instance_type or "", version.instance_type if version else "", *types_of_overrides(details))
+    return {each for each in named if each}
+
+
+def _builders_type(
+    request: BakeRequest,
+    details: GroupDetails,
+    version: TemplateVersion | None,
+    base: Image | None,
+    types: dict[str, frozenset[str]],
+) -> str:
+    """What was asked for, else the version's, else the first of an override that fits the base image."""
+    if request.instance_type or (version and version.instance_type):
+        return request.instance_type or (version.instance_type if version else "")
+    fitting: Iterator[str] = (
+        each for each in types_of_overrides(details) if base and base.architecture in types.get(each, frozenset())
+    )
+    return next(fitting, "")
+
+
+def _roomiest(subnets: dict[str, Subnet]) -> str:
+    """The subnet with most free addresses; empty where there is none."""
+    return max(sorted(subnets), key=lambda each: subnets[each].free, default="")

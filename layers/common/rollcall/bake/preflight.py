@@ -1,0 +1,157 @@
+"""Pre-flight of a bake: everything that speaks against it, or what it will do; before anything is touched. Pure.
+
+What was read (preflight_input.py) -> objections (preflight_objections.py), warnings, and the plan. A dry run ends here.
+"""
+
+from __future__ import annotations
+
+from copy import replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollcall.domain.errors import BadSettings
+
+from .due import Baked, nothing_new
+from .key_access import key_warnings
+from .preflight_objections import no_group, objections_to
+from .request import Smoke
+from .state import BaseImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.domain.objections import Objection
+
+    from .preflight_input import PreflightInput
+    from .request import BakeRequest
+    from .state import BakeState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bake begins with.
+
+    nothing_new: why it would make nothing new, empty if it would, or that is not known. notes: what an operator should
+    know beforehand. inventory_id, job_template: ids in Tower, None where pre-flight objects.
+    """
+
+    base: BaseImage
+    previous_image: str
+    template_id: str
+    template_name: str
+    from_version: str
+    subnet: str
+    instance_type: str
+    inventory_id: int | None
+    inventory: str
+    job_template: int | None
+    job_template_name: str
+    project: str
+    project_revision: str
+    nothing_new: str
+    notes: tuple[str, ...]
+
+    def into(self, state: BakeState) -> BakeState:
+        """The state with what was planned."""
+        return replace(
+            state,
+            base_image=self.base,
+            architecture=self.base.architecture,
+            previous_image=self.previous_image,
+            template_id=self.template_id,
+            template_name=self.template_name,
+            from_version=self.from_version,
+            subnet=self.subnet,
+            instance_type=self.instance_type,
+            inventory_id=self.inventory_id,
+            job_template=self.job_template,
+            project=self.project,
+            plan=self.to_json(),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What an operator sees of it: what the state of a bake does not hold elsewhere."""
+        return {
+            "inventory": self.inventory,
+            "job_template": self.job_template_name,
+            "project_revision": self.project_revision,
+            "nothing_new": self.nothing_new,
+            "notes": list(self.notes),
+        }
+
+
+class Preflight(NamedTuple):
+    """What pre-flight came to. request: None for input that is none. plan: None where there is no group."""
+
+    request: BakeRequest | None
+    objections: tuple[Objection, ...]
+    warnings: tuple[str, ...] = ()
+    plan: Plan | None = None
+
+
+def judge(given: PreflightInput) -> Preflight:
+    """All objections, each once, all warnings, and the plan."""
+    details = given.details
+    if details is None:
+        return Preflight(given.request, (no_group(given.request.group),))
+    found = {(each.what, each.reason): each for each in objections_to(given, details)}
+    plan = _plan(given, details)
+    return Preflight(given.request, tuple(found.values()), plan.notes, plan)
+
+
+def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
+    base, tower = given.base, given.tower
+    inventory = None if isinstance(tower.inventory, BadSettings) else tower.inventory
+    template = None if isinstance(tower.template, BadSettings) else tower.template
+    revision = tower.project.revision if tower.project else ""
+    same = base is not None and nothing_new(Baked(base.id, revision), given.last)
+    words = f"base image {base.id} and revision {revision} were baked already" if same and base else ""
+    return Plan(
+        base=BaseImage(base.id, base.name, base.architecture, base.owner, base.root_device) if base else BaseImage(),
+        previous_image=given.previous.id if given.previous else "",
+        template_id=given.template.id if given.template else "",
+        template_name=given.template.name if given.template else "",
+        from_version=given.version.number if given.version else "",
+        subnet=given.subnet,
+        instance_type=given.instance_type,
+        inventory_id=inventory.id if inventory else None,
+        inventory=inventory.name if inventory else "",
+        job_template=template.id if template else None,
+        job_template_name=template.name if template else "",
+        project=tower.project.name if tower.project else "",
+        project_revision=revision,
+        nothing_new=words,
+        notes=tuple(_notes(given, details)),
+    )
+
+
+def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
+    request = given.request
+    if given.version is not None and given.version.names_image_by_parameter:
+        yield (
+            f"version {given.version.number} names its image by a parameter of Systems Manager: the new version names "
+            "the image itself, and AWS rolls a refresh from the one to the other not back"
+        )
+    for each in details.overrides:
+        if each.get("LaunchTemplateSpecification") or each.get("ImageId"):
+            yield f"the override for {each.get('InstanceType', 'some types')} keeps an image of its own"
+    if given.base is not None:
+        more = [each["DeviceName"] for each in given.base.mappings if each.get("DeviceName") != given.base.root_device]
+        if more:
+            yield f"base image {given.base.id} maps {', '.join(more)}, too: the builder and the image go without"
+    if request.smoke == Smoke.OFF:
+        yield "the image is not tried before it is rolled out (smoke=off)"
+    if request.instance_profile:
+        yield f"the builder has the instance profile {request.instance_profile}: what runs on it may use that"
+    if request.user_data:
+        yield "the builder has the version's user data: see that it does not make it join production"
+    if given.tower.unread:
+        yield f"what is new in the playbook's project cannot be seen: {given.tower.unread}"
+    if given.tower.project and given.tower.project.updates_on_launch:
+        yield (
+            f"project {given.tower.project.name!r} is updated as the job starts: whether it has anything new is judged "
+            "by its last update"
+        )
+    for key in given.keys:
+        yield from key_warnings(key)

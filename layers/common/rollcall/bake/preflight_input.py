@@ -1,0 +1,97 @@
+"""What pre-flight of a bake judges: the group and what is around it, as observer.py read it. Frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rollcall.workflow.group_versions import own_version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollcall.aws.encryption_keys import KeyFacts
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.images import Image
+    from rollcall.aws.launch_surroundings import Subnet
+    from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
+    from rollcall.domain.bake_settings import BakeSettings
+    from rollcall.domain.errors import BadSettings
+    from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.inventories import Inventory
+    from rollcall.domain.jobs import JobTemplate, LaunchTerms, Project
+
+    from .due import Baked
+    from .request import BakeRequest
+    from .tag import BakeTag
+
+
+@dataclass(frozen=True)
+class TowerInput:
+    """What Tower shows. template, inventory: what is named, the error of what cannot be found, None for nothing named.
+
+    provisioning: the id of the group's provisioning template, None without. own_inventory: the id of the group's;
+    of_groups: those of all groups. project: None where it is not known; unread: why not.
+    """
+
+    template: JobTemplate | BadSettings | None = None
+    terms: LaunchTerms | None = None
+    inventory: Inventory | BadSettings | None = None
+    may_change: bool = True
+    provisioning: int | None = None
+    of_groups: frozenset[int] = frozenset()
+    project: Project | None = None
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class PreflightInput:
+    """All that was read.
+
+    tag: None for a group without any of the tags, or the error of one that cannot be read. running: other bakes of the
+    group. details: None where there is no such group; then the rest is as if there was nothing. settings: None for a
+    group that did not opt in, or whose tags cannot be read. version: what the group launches; template: its launch
+    template; None where they are not there, or it has none. template_arn: of that. previous: the version's image.
+    base: the image to begin with, None if it is not there; base_named: its id, or what was to name one. instance_type:
+    the builder's, empty where none is known. types: architectures by the name of each type that matters.
+    security_groups: those that are there. trials: dry runs that EC2 refused, by what would have been launched. keys:
+    of the volumes. role: the ARN of bake's. last: what the last bake that went well began with.
+    """
+
+    request: BakeRequest
+    bake: BakeSettings
+    account: str
+    tag: BakeTag | BadSettings | None = None
+    running: tuple[str, ...] = ()
+    details: GroupDetails | None = None
+    settings: GroupSettings | None = None
+    version: TemplateVersion | None = None
+    template: Template | None = None
+    template_arn: str = ""
+    previous: Image | None = None
+    base: Image | None = None
+    base_named: str = ""
+    instance_type: str = ""
+    subnet: str = ""
+    types: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    subnets: Mapping[str, Subnet] = field(default_factory=dict)
+    security_groups: frozenset[str] = frozenset()
+    trials: Mapping[str, LaunchRefusal] = field(default_factory=dict)
+    tower: TowerInput = field(default_factory=TowerInput)
+    keys: tuple[KeyFacts, ...] = ()
+    role: str = ""
+    last: Baked | None = None
+
+    @property
+    def own_version(self) -> str:
+        """The group's version as it is written there."""
+        return own_version(self.details) if self.details else ""
+
+
+def types_of_overrides(details: GroupDetails) -> tuple[str, ...]:
+    """The instance types of a mixed policy's overrides that launch the version's image: none of their own."""
+    return tuple(
+        each["InstanceType"]
+        for each in details.overrides
+        if each.get("InstanceType") and not each.get("LaunchTemplateSpecification") and not each.get("ImageId")
+    )

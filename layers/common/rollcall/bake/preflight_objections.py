@@ -1,0 +1,254 @@
+"""Everything that speaks against beginning a bake, each with its remedy. Pure.
+
+All of it is found at once. What speaks against the roll-out is here only as far as it cannot change until then; the
+rest the cycle's own pre-flight finds, after the image is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollcall.aws.images import AVAILABLE
+from rollcall.doctor.arn_patterns import arn_like
+from rollcall.doctor.unread_findings import listed
+from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.objections import Objection
+from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG
+from rollcall.domain.shell_commands import command, operand, set_tag_command
+from rollcall.workflow.group_versions import base_template
+from rollcall.workflow.options import NEVER
+
+from .key_access import key_objections
+from .launch_fields import security_groups
+from .preflight_input import types_of_overrides
+from .tower_objections import tower_objections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.images import Image
+    from rollcall.aws.launch_templates import LaunchRefusal
+
+    from .preflight_input import PreflightInput
+
+AMAZON = "amazon"  # owner alias of AWS's own images
+
+
+def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    """What speaks against it."""
+    yield from _permitted(given, details)
+    yield from _rolled_out(given, details)
+    yield from _template(given, details)
+    yield from _base(given)
+    yield from _architectures(given, details)
+    yield from _surroundings(given, details)
+    yield from _trials(given)
+    yield from tower_objections(given, details.group.name)
+    for key in given.keys:
+        yield from key_objections(key, given.role, details.service_role, given.bake.key_arns)
+
+
+def no_group(name: str) -> Objection:
+    """There is no such group."""
+    return Objection(
+        "no group",
+        f"there is no Auto Scaling group {name!r} in this account and Region",
+        "correct the name; write it as AWS does, upper and lower case",
+    )
+
+
+# Whether it may be
+
+
+def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    name = details.group.name
+    if isinstance(given.tag, BadSettings):
+        yield Objection("tags of bake", str(given.tag), "set the tag to what is allowed")
+    elif given.tag is not None and given.tag.never:
+        yield Objection("forbidden", f"its tag {BAKE_TAG} says never", f"take the word out of {BAKE_TAG}, if it may be")
+    if given.running:
+        bakes = listed(given.running)
+        watch = command("rollcall", "bake", "--watch", *operand(name))
+        yield Objection("bake running", f"bake {bakes} of this group goes on", f"wait for it: {watch}")
+
+
+def _rolled_out(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    if not given.request.roll_out:
+        return
+    name = details.group.name
+    without = "bake with roll_out=false, and roll it out another way"
+    if not given.bake.cycles:
+        yield Objection(
+            "no cycles", "this stack has no cycles, which roll images out", f"deploy Cycles=true, or {without}"
+        )
+    if OPT_IN_TAG not in details.group.tags:
+        yield Objection(
+            "not opted in",
+            f"it has not the tag {OPT_IN_TAG}, so that no cycle of it begins",
+            f"let it opt in: {set_tag_command(name, OPT_IN_TAG, 'INVENTORY')}; or {without}",
+        )
+    if NEVER in details.group.tags.get(CYCLE_TAG, "").split():
+        yield Objection(
+            "cycle forbidden", f"its tag {CYCLE_TAG} says never", f"take the word out of {CYCLE_TAG}, or {without}"
+        )
+    if details.group.in_emergency:
+        restore = command("rollcall", "offboard", "--restore", *operand(name))
+        yield Objection(
+            "in emergency", "it is in an emergency, and no cycle of it begins", f"once it is over: {restore}"
+        )
+    if details.is_attribute_based:
+        yield Objection(
+            "instance requirements",
+            "AWS chooses its instance types by attributes (InstanceRequirements), and takes no desired configuration "
+            "of such a group",
+            f"give it instance types, or {without}",
+        )
+
+
+# The launch template
+
+
+def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    named = base_template(details.configuration)
+    if not named:
+        yield Objection(
+            "launch configuration",
+            "it has a launch configuration and no launch template, so there is no version for an image",
+            "give it a launch template",
+        )
+        return
+    shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
+    if given.template is None or given.version is None:
+        yield Objection(
+            "launch template",
+            f"version {given.own_version} of its launch template {shown} is not there",
+            "give the group a version that is there",
+        )
+        return
+    tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
+    if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
+        allow = command(
+            *("aws", "ec2", "create-tags", "--resources", given.template.id),
+            *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
+        )
+        yield Objection(
+            "template not allowed",
+            f"bake may add no version to launch template {shown}",
+            f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
+        )
+
+
+# Images
+
+
+def _base(given: PreflightInput) -> Iterator[Objection]:
+    base = given.base
+    if base is None:
+        if given.version is not None:
+            yield Objection(
+                "base image",
+                f"base image {given.base_named or given.request.base_image} is not there, or not for this account",
+                "name one that is, as base_image",
+            )
+        return
+    if base.state != AVAILABLE:
+        yield Objection("base image", f"base image {base.id} is {base.state}", "name one that is available")
+    trusted = (given.account, *given.bake.trusted_accounts)
+    if base.owner_alias != AMAZON and base.owner not in trusted and base.owner_alias not in trusted:
+        yield Objection(
+            "base image's owner",
+            f"base image {base.id} belongs to account {base.owner}, which is not trusted",
+            f"name an image of your own or of Amazon's, or deploy with {base.owner} among TrustedImageAccounts",
+        )
+    if not base.root_device or not _has_root(base):
+        yield Objection(
+            "base image's root",
+            f"base image {base.id} has no EBS root volume, and no image is made of another one",
+            "name one that has",
+        )
+
+
+def _has_root(image: Image) -> bool:
+    return any(each.get("DeviceName") == image.root_device and each.get("Ebs") for each in image.mappings)
+
+
+def _architectures(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    if given.version is not None and not given.instance_type:
+        yield Objection(
+            "no instance type",
+            "neither its version nor an override names an instance type that fits the base image",
+            "name one, as instance_type",
+        )
+    base = given.base
+    if base is None or not base.architecture:
+        return
+    unknown = [each for each in _types(given, details) if each not in given.types]
+    if unknown:
+        yield Objection(
+            "instance types",
+            f"instance types {listed(unknown)} are not offered in this Region",
+            "correct the builder's, or the group's",
+        )
+    others = [
+        each for each in _types(given, details) if base.architecture not in given.types.get(each, {base.architecture})
+    ]
+    if others:
+        yield Objection(
+            "architecture",
+            f"base image {base.id} is {base.architecture}, and {listed(others)} run another architecture",
+            "name a base image of theirs; give overrides of another architecture a launch template of their own",
+        )
+
+
+def _types(given: PreflightInput, details: GroupDetails) -> list[str]:
+    """The types that are to run the image: the builder's, and those that the group launches with it."""
+    own = types_of_overrides(details)
+    launched = own or ((given.version.instance_type,) if given.version else ())
+    return sorted({each for each in (given.instance_type, *(launched if given.request.roll_out else ())) if each})
+
+
+# Launches
+
+
+def _surroundings(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    missing = [each for each in details.subnets if each not in given.subnets]
+    if missing:
+        yield Objection(
+            "subnets", f"its subnets {listed(missing)} are not there", "take them out of the group's subnets"
+        )
+    if given.subnets and not any(each.free for each in given.subnets.values()):
+        yield Objection("free addresses", "its subnets have no free address for a builder", "free some")
+    if not details.subnets:
+        yield Objection("no subnets", "it names no subnets, into one of which the builder goes", "give it subnets")
+    wanted = security_groups(given.version.data) if given.version else ()
+    absent = [each for each in wanted if each not in given.security_groups]
+    if absent:
+        yield Objection("security groups", f"security groups {listed(absent)} are not there", "correct its version")
+
+
+def _trials(given: PreflightInput) -> Iterator[Objection]:
+    for what, refusal in given.trials.items():
+        if refusal.is_denial:
+            on = f" on {refusal.resource}" if refusal.resource else ""
+            missing = f"{refusal.action}{on}" if refusal.action else "ec2:RunInstances or ec2:CreateTags"
+            yield Objection(
+                f"permission for {what}",
+                f"bake may not launch {what}: {missing} is missing. AWS says: {refusal.words}",
+                _permission_remedy(refusal),
+            )
+        else:
+            yield Objection(
+                f"launch of {what}: {refusal.code}",
+                f"EC2 would not launch {what}: {refusal.words}",
+                "correct the version, the group, or what was asked for, as these words of AWS say",
+            )
+
+
+def _permission_remedy(refusal: LaunchRefusal) -> str:
+    if refusal.action == "iam:PassRole":
+        return f"deploy with {refusal.resource or 'the role of the instance profile'} among BakeRoleArns"
+    if ":image/" in refusal.resource:
+        return "deploy with the owner of the image among TrustedImageAccounts"
+    return "see that the template's policies are as deployed, and that no policy of your organization denies it"

@@ -1,0 +1,113 @@
+"""What a bake has made for itself is removed at its end, whatever that was: instances, their hosts, jobs on them.
+
+Instances are found by their tags, so that one is found that no step could report any more. They are terminated before
+anything is asked of Tower, which may be away.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, BAKE_UNTIL
+from rollcall.domain.errors import Permanent
+
+from .hosts import BakeHosts, kept_words
+from .moments import moment_of
+from .state import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.domain.instances import Instance
+    from rollcall.domain.settings import Settings
+    from rollcall.tower.client import Tower
+
+    from .bake_aws import BakeAws
+    from .building import Building
+    from .state import BakeState
+
+NOTHING = ""  # was left
+TERMINATED = "terminated"
+
+
+class PuttingBack:
+    """Removes what bakes leave."""
+
+    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, aws: BakeAws, building: Building) -> None:
+        self._tower = tower
+        self._fleet = fleet
+        self._aws = aws
+        self._building = building
+        self._hosts = BakeHosts(settings, tower, fleet)
+
+    def put_back(self, state: BakeState) -> str | None:
+        """What was removed, or why not, in words; empty where nothing was left. None while an instance still goes.
+
+        Raises what AWS fails at, and what Tower fails at for now.
+        """
+        if state.phase == Phase.PREFLIGHT:  # nothing was launched: the next step does that
+            return NOTHING
+        instances = self._instances(state)
+        going = [each for each in instances if each.state != TERMINATED]
+        self._aws.terminate([each.instance_id for each in going if each.living])
+        words = self._cancelled(state)
+        if going:
+            return None
+        ids = {each.instance_id for each in instances} | _known(state)
+        return "; ".join([*words, *self._without_hosts(ids)])
+
+    def sweep(self, until: float) -> list[str]:
+        """Remove the instances of bakes whose time was over at that moment, and their hosts; a line for each.
+
+        until: epoch seconds. Raises what AWS and Tower fail at.
+        """
+        late = [each for each in self._aws.instances_of_bakes() if is_late(each, until)]
+        self._aws.terminate([each.instance_id for each in late if each.living])
+        words = self._without_hosts([each.instance_id for each in late])
+        return [*(f"{_named(each)} was terminated: the time of its bake was over" for each in late), *words]
+
+    def _instances(self, state: BakeState) -> list[Instance]:
+        """By tags, and those of the state: EC2 may not show the tags of a launch at once."""
+        found = {each.instance_id: each for each in self._aws.instances_of_bake(state.bake_id)}
+        missing = _known(state) - found.keys()
+        return list((found | (self._fleet.instances(missing) if missing else {})).values())
+
+    def _cancelled(self, state: BakeState) -> list[str]:
+        try:
+            jobs = self._building.cancel_jobs(state)
+            if state.smoke_job is not None and not self._is_final(state.smoke_job):
+                self._tower.cancel(state.smoke_job)
+                jobs = [*jobs, state.smoke_job]
+        except Permanent as error:
+            return [f"its job could not be cancelled: {error}"]
+        return [f"job {each} was cancelled" for each in jobs]
+
+    def _is_final(self, job_id: int) -> bool:
+        job = self._tower.jobs([job_id]).get(job_id)
+        return job is None or job.status.final
+
+    def _without_hosts(self, instance_ids: Collection[str]) -> list[str]:
+        if not instance_ids:
+            return []
+        try:
+            removal = self._hosts.remove(instance_ids)
+        except Permanent as error:
+            return [f"hosts could not be removed: {error}"]
+        removed = [f"host {each} was removed" for each in sorted(removal.removed)]
+        return [*removed, *kept_words(removal)]
+
+
+def is_late(instance: Instance, now: float) -> bool:
+    """Whether the time of an instance of a bake is over, by its tag. now: epoch seconds. Pure."""
+    until = moment_of(instance.tags.get(BAKE_UNTIL, ""))
+    return until is not None and until <= now
+
+
+def _named(instance: Instance) -> str:
+    role, bake = instance.tags.get(BAKE_ROLE, "instance"), instance.tags.get(BAKE_ID, "")
+    return f"{role} {instance.instance_id} of bake {bake}"
+
+
+def _known(state: BakeState) -> set[str]:
+    return {each for each in (state.builder, state.smoke_instance) if each}

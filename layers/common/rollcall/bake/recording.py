@@ -1,0 +1,169 @@
+"""The step `record`: how the roll-out ended goes into the image's tags, and decides how the bake ends.
+
+A nested execution that fails raises States.TaskFailed, whose cause is what DescribeExecution would answer, as JSON
+(Step Functions developer guide, "Start workflow executions from a task state").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollcall.domain import bake_tags
+from rollcall.domain.bake_tags import RollOutOutcome
+from rollcall.domain.errors import RollcallError
+from rollcall.workflow.state_texts import cut
+
+from .answer import StepAnswer, over
+from .state import BakeResult, Phase
+
+if TYPE_CHECKING:
+    from rollcall.aws.execution_history import ExecutionHistory
+
+    from .bake_aws import BakeAws
+    from .state import BakeState
+
+WELL = ("succeeded", "nothing to replace")  # results of a cycle after which the group runs the image
+ROLLED_BACK, CANCELLED = "rolled back", "cancelled"
+ENDED = "ended"  # the phase of a cycle that is over
+STOPPED = {"ABORTED": "its execution was stopped by hand", "TIMED_OUT": "its execution ran out of time"}
+
+
+class RollOut(NamedTuple):
+    """How a cycle ended. result: one of CycleResult's, "failed" where the cycle did not come so far as to have one.
+
+    reason: in a sentence. execution: its ARN, empty where none was started. job_url: of the job that failed on a new
+    instance, if one did.
+    """
+
+    result: str
+    reason: str = ""
+    execution: str = ""
+    job_url: str = ""
+
+    @property
+    def went_well(self) -> bool:
+        """Whether the group runs the image now."""
+        return self.result in WELL
+
+    @property
+    def outcome(self) -> RollOutOutcome:
+        """As the image's tag has it."""
+        if self.went_well:
+            return RollOutOutcome.SUCCEEDED
+        return RollOutOutcome.ROLLED_BACK if self.result == ROLLED_BACK else RollOutOutcome.FAILED
+
+
+def read_roll_out(answer: Mapping[str, Any] | None, error: Mapping[str, Any] | None) -> RollOut:
+    """How the nested cycle ended: by the task's answer, or by the error that it was caught with. Pure.
+
+    answer: of startExecution.sync:2, None where the state machine drops it: without an error the cycle went well then.
+    error: its Error and Cause.
+    """
+    if error:
+        described = _json(error.get("Cause", ""))
+        execution = str(described.get("ExecutionArn", ""))
+        status = str(described.get("Status", ""))
+        if not described:
+            return RollOut("failed", f"it could not be started: {error.get('Error', '')}: {error.get('Cause', '')}")
+        if status in STOPPED:
+            return RollOut(CANCELLED, STOPPED[status], execution)
+        return RollOut(str(described.get("Error") or "failed"), str(described.get("Cause", "")), execution)
+    if answer is None:
+        return RollOut(WELL[0])
+    output = _json(answer.get("Output", {}))
+    return _of_cycle(output.get("cycle") or {}, str(answer.get("ExecutionArn", "")))
+
+
+def _of_cycle(cycle: Mapping[str, Any], execution: str) -> RollOut:
+    """By the state of the cycle."""
+    urls = (str(each.get("job_url") or "") for each in cycle.get("verdicts") or ())
+    return RollOut(
+        str(cycle.get("result") or "failed"), str(cycle.get("reason", "")), execution, next(filter(None, urls), "")
+    )
+
+
+def _json(raw: object) -> Mapping[str, Any]:
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except ValueError:
+            return {}
+    return raw if isinstance(raw, Mapping) else {}
+
+
+class Recording:
+    """Records roll-outs. history: of executions of Cycle. machine: the ARN of Cycle, empty in a stack without."""
+
+    def __init__(self, aws: BakeAws, history: ExecutionHistory, machine: str) -> None:
+        self._aws = aws
+        self._history = history
+        self._machine = machine
+
+    def step(
+        self, state: BakeState, now: float, answer: Mapping[str, Any] | None, error: Mapping[str, Any] | None
+    ) -> StepAnswer:
+        """Tag the image with how its roll-out went; one that was not rolled out has "none".
+
+        answer, error: as read_roll_out takes them. After a roll-out that failed the template's default version moves
+        back, if the bake has moved it. Raises what AWS fails at for now.
+        """
+        state = replace(state, phase=Phase.RECORDING, phase_since=now)
+        if not state.cycle:
+            self._tag(state, RollOutOutcome.NONE)
+            baked = f"image {state.image_id} is in version {state.version}, and was not rolled out"
+            return StepAnswer(replace(state, result=BakeResult.BAKED, reason=baked), "retain")
+        rolled_out = self._completed(state, read_roll_out(answer, error))
+        self._tag(state, rolled_out.outcome)
+        state = replace(state, cycle_result=rolled_out.result)
+        if rolled_out.went_well:
+            well = f"image {state.image_id} was rolled out as version {state.version}"
+            return StepAnswer(replace(state, result=BakeResult.SUCCEEDED, reason=well), "retain")
+        return over(self._default_back(state), _result(rolled_out), _reason(state, rolled_out))
+
+    def _tag(self, state: BakeState, outcome: RollOutOutcome) -> None:
+        self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.ROLL_OUT: outcome.value})
+
+    def _completed(self, state: BakeState, read: RollOut) -> RollOut:
+        """With what the cycle's last state says of one that did not go well; its history is read for nothing else.
+
+        So one that was followed no further, or that an earlier try had started and that has ended since, ends as it
+        did.
+        """
+        if read.went_well:
+            return read
+        execution = read.execution or f"{self._machine.replace(':stateMachine:', ':execution:')}:{state.cycle}"
+        try:
+            last = (self._history.last_output(execution) or {}).get("cycle") or {}
+        except RollcallError:  # there is none, or an operator has to read it: it is named then
+            return read
+        known = _of_cycle(last, execution)
+        if not read.execution and last.get("phase") == ENDED:
+            return known
+        return read._replace(job_url=known.job_url, reason=read.reason or known.reason)
+
+    def _default_back(self, state: BakeState) -> BakeState:
+        """With the template's default version where it was before, if it is the bake's."""
+        if not state.request.get("pin"):
+            return state
+        default = self._aws.version({"LaunchTemplateId": state.template_id}, "$Default")
+        if default is None or default.number != state.version:
+            return state
+        self._aws.set_default_version(state.template_id, state.from_version)
+        words = f"the default version of {state.template_id} is {state.from_version} again, as before the bake"
+        return replace(state, warnings=(*state.warnings, words))
+
+
+def _result(rolled_out: RollOut) -> BakeResult:
+    if rolled_out.result == ROLLED_BACK:
+        return BakeResult.ROLLED_BACK
+    return BakeResult.CANCELLED if rolled_out.result == CANCELLED else BakeResult.FAILED
+
+
+def _reason(state: BakeState, rolled_out: RollOut) -> str:
+    job = f"; job: {rolled_out.job_url}" if rolled_out.job_url else ""
+    named = f" ({rolled_out.execution})" if rolled_out.execution else ""
+    words = f"the roll-out of image {state.image_id} as version {state.version} ended as {rolled_out.result}{named}"
+    return cut(f"{words}: {rolled_out.reason}{job}")

@@ -1,0 +1,195 @@
+"""Retention done: what plan_retention decides about a group's images and versions, and a report of what came of it.
+
+It may end anywhere. What is left is decided on afresh by the next run: after a successful roll-out, or reconcile's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollcall.aws.image_uses import Uses
+from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.errors import RollcallError
+
+from .moments import moment_text
+from .news import BakeEvent, BakeNews
+from .retention import RetentionInput, candidates, plan_retention
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rollcall.aws.images import Image
+
+    from .bake_aws import BakeAws
+    from .retention import Line, RetentionPlan, VersionRemoval
+    from .state import BakeState
+
+TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
+DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
+
+
+class RetentionRequest(NamedTuple):
+    """What is to be retired. template: the group's, as a specification; empty where it has none.
+
+    keep, share, force: as RetentionInput has them. dry_run: whether it is only planned.
+    """
+
+    group: str
+    template: Mapping[str, str]
+    keep: int
+    share: float
+    force: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class RetentionReport:
+    """What came of it, a line for each image or version. removed: what went, or in a dry run would go.
+
+    kept: what stays for another reason than that it is among the newest, with that. failed: what could not be done.
+    retired: the images that were disabled or deregistered by their ids, with what became of them. stopped: why nothing
+    was done at all.
+    """
+
+    removed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    retired: tuple[tuple[str, str], ...] = ()
+    stopped: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What operators should know of: what failed, and why nothing was removed."""
+        return (*self.failed, *([self.stopped] if self.stopped else []))
+
+    def news(self, state: BakeState) -> tuple[BakeNews, ...]:
+        """What is published: an event for each image that was retired."""
+        return tuple(BakeNews(BakeEvent.RETIRED, state, image, words) for image, words in self.retired)
+
+
+class Retiring:
+    """Retires images and versions. clock: epoch seconds. seconds_left: of this invocation."""
+
+    def __init__(self, aws: BakeAws, clock: Callable[[], float], seconds_left: Callable[[], float]) -> None:
+        self._aws = aws
+        self._clock = clock
+        self._seconds_left = seconds_left
+
+    def retire(self, request: RetentionRequest) -> RetentionReport:
+        """Retire what is beyond the newest of a group. Raises what cannot be read at all; reports what failed."""
+        images = self._aws.images_made_for(request.group)
+        plan = self._plan(request, images)
+        kept = tuple(f"{each.id} stays: {each.reason}" for each in plan.kept)
+        if request.dry_run or not plan.changes_something:
+            return RetentionReport(removed=_planned(plan), kept=kept, stopped=plan.stopped)
+        doing = _Doing(self._aws, self._clock, self._seconds_left)
+        doing.delete_versions(request.template.get("LaunchTemplateId", ""), plan.versions)
+        doing.disable(plan.disable, plan.mark)
+        doing.deregister(plan.deregister)
+        return doing.report(kept)
+
+    def _plan(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionPlan:
+        """The plan; where all images are among the newest nothing else is read."""
+        beyond = [each.id for each in candidates(images, request.keep)]
+        template_id = request.template.get("LaunchTemplateId", "")
+        given = RetentionInput(
+            group=request.group,
+            images=images,
+            versions=self._aws.versions(template_id) if beyond and template_id else (),
+            uses=self._aws.uses(beyond, request.template) if beyond else Uses({}, {}),
+            keep=request.keep,
+            now=self._clock(),
+            share=request.share,
+            force=request.force,
+        )
+        return plan_retention(given)
+
+
+def _planned(plan: RetentionPlan) -> tuple[str, ...]:
+    """What would go, in words."""
+    return (
+        *(f"version {each.number} would be deleted: {each.reason}" for each in plan.versions),
+        *(f"{each.id} would be disabled: {each.reason}" for each in plan.disable),
+        *(f"{each.id} would be tagged as disabled: {each.reason}" for each in plan.mark),
+        *(f"{each.id} would be deregistered: {each.reason}" for each in plan.deregister),
+    )
+
+
+class _Doing:
+    """One run."""
+
+    def __init__(self, aws: BakeAws, clock: Callable[[], float], seconds_left: Callable[[], float]) -> None:
+        self._aws = aws
+        self._clock = clock
+        self._seconds_left = seconds_left
+        self._named: set[str] = set()  # images of versions that could not be deleted
+        self._left_over = 0  # images for which there was no time
+        self._removed: list[str] = []
+        self._failed: list[str] = []
+        self._retired: list[tuple[str, str]] = []
+
+    def report(self, kept: tuple[str, ...]) -> RetentionReport:
+        """What was done. kept: what stays by the plan."""
+        left = [f"{self._left_over} images are left for the next run: there was no time"] if self._left_over else []
+        return RetentionReport(tuple(self._removed), kept, (*self._failed, *left), tuple(self._retired))
+
+    def delete_versions(self, template_id: str, removals: Sequence[VersionRemoval]) -> None:
+        """Delete versions; the images of those that AWS keeps stay, too."""
+        if not removals:
+            return
+        try:
+            kept = self._aws.delete_versions(template_id, [each.number for each in removals])
+        except RollcallError as error:  # part of them may be gone
+            kept = {each.number: str(error) for each in removals}
+        for each in removals:
+            if each.number in kept:
+                self._named.add(each.image)
+                self._failed.append(f"version {each.number} could not be deleted: {kept[each.number]}")
+            else:
+                self._removed.append(f"version {each.number} was deleted: {each.reason}")
+
+    def disable(self, lines: Sequence[Line], mark: Sequence[Line]) -> None:
+        """Disable images, then tag them all with when: one that is disabled and has no tag gets it in the next run."""
+        disabled = [each.id for each in lines if self._may_go(each) and self._disabled(each)]
+        marked = [*disabled, *(each.id for each in mark if each.id not in self._named)]
+        if not marked:
+            return
+        try:
+            self._aws.tag_resources(marked, {DISABLED_AT: moment_text(self._clock())})
+        except RollcallError as error:
+            self._failed.append(f"{len(marked)} images could not be tagged with when they were disabled: {error}")
+
+    def _disabled(self, line: Line) -> bool:
+        try:
+            self._aws.disable_image(line.id)
+        except RollcallError as error:
+            self._failed.append(f"{line.id} could not be disabled: {error}")
+            return False
+        self._removed.append(f"{line.id} {DISABLED_WORDS}: {line.reason}")
+        self._retired.append((line.id, DISABLED_WORDS))
+        return True
+
+    def deregister(self, lines: Sequence[Line]) -> None:
+        """Deregister images with their snapshots; those that AWS keeps are reported."""
+        for line in filter(self._may_go, lines):
+            try:
+                results = self._aws.deregister_image(line.id)
+            except RollcallError as error:
+                self._failed.append(f"{line.id} could not be deregistered: {error}")
+                continue
+            gone = [each.id for each in results if each.is_deleted]
+            words = "was deregistered" + (f", with {', '.join(gone)}" if gone else "")
+            self._removed.append(f"{line.id} {words}: {line.reason}")
+            self._retired.append((line.id, words))
+            stay = (each for each in results if not each.is_deleted)
+            self._failed += [f"snapshot {each.id} of {line.id} stays: AWS answers {each.code}" for each in stay]
+
+    def _may_go(self, line: Line) -> bool:
+        """Whether an image may go now: no version names it that was to be gone, and there is time."""
+        if line.id in self._named:
+            return False
+        if self._seconds_left() < TIME_NEEDED:
+            self._left_over += 1
+            return False
+        return True

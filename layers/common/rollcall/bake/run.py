@@ -1,0 +1,277 @@
+"""The steps of a bake, each a task of its state machine: read, decide, do.
+
+Every step may be repeated, and may have died anywhere before: what it does it does so that doing it again changes
+nothing, and what it needs to know of an earlier try it reads from AWS and Tower.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.aws.executions import Executions
+from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, RollcallError
+from rollcall.evidence.job_reader import JobEvidence
+from rollcall.workflow.group_versions import base_template
+from rollcall.workflow.invocation import execution_name
+from rollcall.workflow.names import is_scheduled, name_prefix
+from rollcall.workflow.state_texts import cut, listed_lines
+from rollcall.workflow.waiting import SOON
+
+from .answer import StepAnswer, over
+from .bake_aws import BakeAws
+from .building import Building
+from .imaging import Imaging
+from .invocation import STEPS
+from .news import BakeEvent, BakeNews
+from .putting_back import PuttingBack
+from .recording import Recording
+from .retiring import RetentionRequest, Retiring
+from .smoke import SmokeTest
+from .smoke_jobs import SmokeJobs
+from .state import LISTED_MAX, BakeResult, BakeState, Phase, bake_id_of
+from .versioning import Versioning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollcall.aws.fleet import Fleet
+    from rollcall.chef.client import Chef
+    from rollcall.domain.bake_settings import BakeSettings
+    from rollcall.domain.settings import Settings
+    from rollcall.evidence.job_reader import Evidence
+    from rollcall.tower.client import Tower
+
+    from .observer import PreflightObserver
+
+LIFE = 12 * 3600.0  # seconds from a bake's start in which builder, image and smoke test have to be done
+SWEPT_AFTER = 900.0  # seconds after an instance's time, in which its own bake removes it
+STOPPED = {  # by the status of an execution
+    "ABORTED": "its execution was stopped by hand",
+    "TIMED_OUT": "its execution has run for as long as one may",
+}
+
+
+class BakeRun:
+    """Takes the steps of bakes. clock: epoch seconds. seconds_left: of this invocation."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        bake: BakeSettings,
+        tower: Tower,
+        fleet: Fleet,
+        *,
+        chef: Chef | None,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
+        evidence: Evidence | None = None,
+        aws: BakeAws | None = None,
+        history: ExecutionHistory | None = None,
+    ) -> None:
+        self._settings = settings
+        self._bake = bake
+        self._tower = tower
+        self._fleet = fleet
+        self._clock = clock
+        self._seconds_left = seconds_left
+        self._aws = aws or BakeAws(settings.region)
+        self._history = history or ExecutionHistory(settings.region)
+        evidence = evidence or JobEvidence(tower)
+        building = Building(settings, tower, fleet, self._aws, evidence)
+        self._recording = Recording(self._aws, self._history, bake.cycle_machine)
+        self._retiring = Retiring(self._aws, clock, seconds_left)
+        self._putting_back = PuttingBack(settings, tower, fleet, self._aws, building)
+        smoke = SmokeTest(self._aws, fleet, SmokeJobs(settings, tower, fleet, evidence, chef))
+        self._steps: dict[str, Callable[[BakeState, float], StepAnswer]] = {
+            "launch": building.launch,
+            "register": building.register,
+            "provision": building.provision,
+            "image": Imaging(self._aws).step,
+            "terminate": building.terminate,
+            "smoke": smoke.step,
+            "version": Versioning(self._aws, rolls_out=bake.cycles).step,
+            "retain": self._retain,
+        }
+
+    def step(self, name: str, event: Mapping[str, Any]) -> StepAnswer:
+        """Take a step. event: what the state machine hands to it. Raises what AWS and Tower refuse, and BadEvent."""
+        execution = event["execution"]
+        if name == "preflight":
+            return self._preflight(event["request"], execution)
+        state = _with_execution(BakeState.from_json(event["bake"]), execution)
+        error = event.get("error") or {}
+        if name == "put_back":
+            return self._put_back(_with_error(state, error))
+        if name == "record":
+            return self._recording.step(state, self._clock(), None, error)
+        if name not in self._steps:
+            raise BadEvent(f"a bake has no step {name!r}; it has {', '.join(STEPS)}")
+        return self._steps[name](state, self._clock())
+
+    # Preflight
+
+    def _preflight(self, raw: object, execution: Mapping[str, Any]) -> StepAnswer:
+        """Every objection, or the plan; before anything is touched."""
+        now = self._clock()
+        group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
+        state = _with_execution(BakeState(group, phase_since=now), execution)
+        if is_scheduled(state.name, group):
+            self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
+        found = self._observer().preflight(raw, state.name)
+        state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings, LISTED_MAX))
+        request = found.request
+        if request is not None:
+            state = replace(state, group=request.group, request=request.to_json())
+        objected = cut("; ".join(each.reason for each in found.objections))
+        if request is None or found.plan is None:
+            return over(state, BakeResult.REFUSED, objected)
+        state = replace(found.plan.into(state), until=state.execution_started + LIFE)
+        if request.dry_run:
+            return over(state, BakeResult.DRY_RUN, objected or "nothing speaks against it")
+        if found.objections:
+            return over(state, BakeResult.REFUSED, objected)
+        if found.plan.nothing_new and (request.only_if_new or is_scheduled(state.name, group)):
+            return over(state, BakeResult.NOTHING_NEW, found.plan.nothing_new)
+        return StepAnswer(replace(state, phase=Phase.LAUNCHING, phase_since=now), "launch")
+
+    def _observer(self) -> PreflightObserver:
+        from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a bake
+
+        return PreflightObserver(
+            self._settings,
+            self._bake,
+            self._tower,
+            self._fleet,
+            running=lambda group: Executions(self._bake.machine).running(name_prefix(group)),
+            aws=self._aws,
+        )
+
+    # Retention
+
+    def _retain(self, state: BakeState, now: float) -> StepAnswer:
+        """Remove what is beyond the newest images and versions; what fails there is a warning: the group runs well."""
+        state = replace(state, phase=Phase.RETIRING, phase_since=now)
+        template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
+        asked = RetentionRequest(state.group, template, int(state.request["keep"]), self._bake.share)
+        try:
+            report = self._retiring.retire(asked)
+        except RollcallError as error:
+            words = f"old images were not removed: {error}"
+            return StepAnswer(replace(state, warnings=listed_lines([*state.warnings, words], LISTED_MAX)), "put_back")
+        done = replace(
+            state,
+            removed=listed_lines(report.removed, LISTED_MAX),
+            retained=listed_lines(report.kept, LISTED_MAX),
+            warnings=listed_lines([*state.warnings, *report.warnings], LISTED_MAX),
+        )
+        return StepAnswer(done, "put_back", news=report.news(done))
+
+    # Put back
+
+    def _put_back(self, state: BakeState) -> StepAnswer:
+        words = self._putting_back.put_back(state)
+        putting_back = replace(state, result=state.result or BakeResult.FAILED)
+        if words is None:
+            return StepAnswer(putting_back, "put_back", SOON)
+        now = self._clock()
+        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(words))
+        well = ended.result is not None and ended.result.went_well
+        return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
+
+    # An execution that ended some other way
+
+    def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
+        """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
+
+        detail: of the event about the execution's status. While an instance is being terminated the answer is to wait,
+        and the event has to come again (require_settled). How the bake ended is published when that begins, too.
+        """
+        state = self._last_state(detail)
+        if state.phase == Phase.ENDED or not state.group:
+            return StepAnswer(state, "succeeded")
+        words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
+        result = BakeResult.FAILED if detail["status"] == "FAILED" else BakeResult.CANCELLED
+        if state.phase == Phase.ROLLING_OUT:
+            status = {"Error": detail["status"], "Cause": json.dumps({"Status": detail["status"]})}
+            state = self._recording.step(state, self._clock(), None, status).state
+        answer = self._put_back(replace(state, result=result, reason=words))
+        return answer._replace(news=ending_news(answer.state)) if answer.next == "put_back" else answer
+
+    def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
+        """The state after the execution's last step; before the first there is only its input.
+
+        One whose input names no group has failed before its first step: its state is of no group. A step that was taken
+        when the execution was stopped may have gone further than the state says.
+        """
+        arn = detail["executionArn"]
+        raw = self._history.last_output(arn)
+        if raw is None:
+            request = json.loads(detail["input"])
+            known = isinstance(request, dict) and isinstance(request.get("group"), str)
+            raw = {"bake": {"request": request} if known else {"group": ""}}
+        state = BakeState.from_json(raw["bake"])
+        return replace(state, execution=arn, name=execution_name(arn), bake_id=bake_id_of(arn))
+
+    # Upkeep, for reconcile
+
+    def sweep(self) -> list[str]:
+        """Terminate the instances of bakes whose time is over, and remove their hosts; a line for each.
+
+        Raises what AWS and Tower fail at.
+        """
+        return self._putting_back.sweep(self._clock() - SWEPT_AFTER)
+
+    def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
+        """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
+
+        Raises BadSettings for tags that cannot be read, and what AWS fails at.
+        """
+        from .request import read_request, require_readable_tags
+
+        details = self._aws.details(group)
+        if details is None:
+            raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
+        request = read_request({"group": group}, require_readable_tags(details.group))
+        asked = RetentionRequest(
+            group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
+        )
+        report = self._retiring.retire(asked)
+        state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
+        state = replace(state, warnings=report.warnings)
+        return StepAnswer(state, "succeeded", news=report.news(state))
+
+
+def require_settled(answer: StepAnswer) -> None:
+    """Raise InstancesStillThere where an execution that ended some other way has left something to put back yet."""
+    if answer.next == "put_back":
+        raise InstancesStillThere(
+            f"instances of bake {answer.state.bake_id} of group {answer.state.group!r} are being terminated: their "
+            "hosts are removed when they are gone"
+        )
+
+
+def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
+    """What is published of a bake that has ended otherwise than it was asked for."""
+    kinds = (BakeResult.FAILED, BakeResult.ROLLED_BACK, BakeResult.CANCELLED)
+    refused = state.result == BakeResult.REFUSED and is_scheduled(state.name, state.group)
+    if state.result not in kinds and not refused:  # the command reports those that it starts
+        return ()
+    return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
+
+
+def _with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
+    started = datetime.fromisoformat(execution["started"]).timestamp()
+    arn = execution["id"]
+    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id_of(arn))
+
+
+def _with_error(state: BakeState, error: Mapping[str, Any]) -> BakeState:
+    """The state with the error that ended another task for good, if one did."""
+    if not error or state.result:
+        return state
+    words = f"the bake function failed: {error.get('Error', '')}: {error.get('Cause', '')}"
+    return replace(state, result=BakeResult.FAILED, reason=cut(words))

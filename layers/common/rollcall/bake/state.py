@@ -1,0 +1,177 @@
+"""What an execution of the state machine Bake carries from one step to the next. Frozen data, and its JSON.
+
+It is also what operators see of a bake while it runs: the command reads it from the execution's history. What can be
+read again from AWS and Tower is not in it, so that it stays far below the 256 KiB of a state's output (Step Functions
+quotas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, NamedTuple, Self
+
+from rollcall.domain.objections import Objection
+
+ID_LENGTH = 12  # hexadecimal digits of a bake id
+LISTED_MAX = 40  # lines of any list
+
+type Json = dict[str, Any]
+
+
+class Phase(StrEnum):
+    """What a bake is doing, in the words that operators read."""
+
+    PREFLIGHT = "pre-flight"
+    LAUNCHING = "launching the builder"
+    REGISTERING = "registering"
+    PROVISIONING = "provisioning"
+    IMAGING = "making the image"
+    TERMINATING = "terminating the builder"
+    SMOKE = "smoke test"
+    VERSION = "making the version"
+    ROLLING_OUT = "rolling out"
+    RECORDING = "recording"
+    RETIRING = "removing old images"
+    PUTTING_BACK = "putting back"
+    ENDED = "ended"
+
+
+class BakeResult(StrEnum):
+    """What a bake ended as. baked: an image and a version, and no roll-out was asked for."""
+
+    SUCCEEDED = "succeeded"
+    BAKED = "baked"
+    NOTHING_NEW = "nothing new"
+    DRY_RUN = "dry run"
+    REFUSED = "refused"
+    FAILED = "failed"
+    ROLLED_BACK = "rolled back"
+    CANCELLED = "cancelled"
+
+    @property
+    def went_well(self) -> bool:
+        """Whether it did what it was asked for."""
+        return self in (BakeResult.SUCCEEDED, BakeResult.BAKED, BakeResult.NOTHING_NEW, BakeResult.DRY_RUN)
+
+
+class BaseImage(NamedTuple):
+    """The image that the builder is launched from. architecture: as EC2 names it. owner: an account's id.
+
+    root_device: the name of its root volume's device, like /dev/xvda.
+    """
+
+    id: str = ""
+    name: str = ""
+    architecture: str = ""
+    owner: str = ""
+    root_device: str = ""
+
+
+@dataclass(frozen=True)
+class BakeState:
+    """One bake of a group. Times in epoch seconds.
+
+    request: the input as it was read. execution: the ARN; name: the execution's; bake_id: its hash, by which whatever
+    the bake makes is found again. previous_image: that of from_version, the version that the group launches now.
+    template_name: of template_id. subnet: of the builder. instance_type: of the builder. until: when builder and smoke
+    instance are removed at the latest. builder, smoke_instance: ids of instances. address: the builder's. host_id,
+    smoke_host_id: in Tower, in the inventory inventory_id. job_template: its id. job: the last that provisioned the
+    builder; job_tries: how many there were. project_revision: of that job's project, project: its name. snapshots: of
+    the image. smoke: how it did there. version: the number that was made. cycle: the name of the execution of Cycle;
+    cycle_result: what that ended as. retained, removed: a line for each image or version, with the reason. reason: why
+    the bake ended as it did, in a sentence. put_back: what was removed at its end, or why not.
+    """
+
+    group: str
+    request: Json = field(default_factory=dict)
+    execution: str = ""
+    name: str = ""
+    execution_started: float = 0.0
+    bake_id: str = ""
+    phase: Phase = Phase.PREFLIGHT
+    phase_since: float = 0.0
+    base_image: BaseImage = field(default_factory=BaseImage)
+    previous_image: str = ""
+    template_id: str = ""
+    template_name: str = ""
+    from_version: str = ""
+    subnet: str = ""
+    architecture: str = ""
+    instance_type: str = ""
+    until: float = 0.0
+    builder: str = ""
+    builder_since: float = 0.0
+    address: str = ""
+    inventory_id: int | None = None
+    host_id: int | None = None
+    job_template: int | None = None
+    job: int | None = None
+    job_url: str = ""
+    job_tries: int = 0
+    project_revision: str = ""
+    project: str = ""
+    image_id: str = ""
+    image_name: str = ""
+    image_since: float = 0.0
+    snapshots: tuple[str, ...] = ()
+    smoke: str = ""
+    smoke_instance: str = ""
+    smoke_host_id: int | None = None
+    smoke_job: int | None = None
+    smoke_job_url: str = ""
+    smoke_since: float = 0.0
+    version: str = ""
+    cycle: str = ""
+    cycle_result: str = ""
+    retained: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    objections: tuple[Objection, ...] = ()
+    plan: Json = field(default_factory=dict)
+    result: BakeResult | None = None
+    reason: str = ""
+    put_back: str = ""
+    ended: float = 0.0
+
+    def to_json(self) -> Json:
+        """As Step Functions carries it."""
+        return {
+            **asdict(self),
+            "base_image": self.base_image._asdict(),
+            "objections": [each._asdict() for each in self.objections],
+            **{name: list(getattr(self, name)) for name in _TEXTS},
+        }
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """As it was written, by this version or one before or after it: what is not known is left out.
+
+        Before the first step there is only the request. Raises KeyError without a group.
+        """
+        known = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
+        known["group"] = str(raw["group"] if "group" in raw else raw["request"]["group"])
+        for name in _TEXTS:
+            if name in known:
+                known[name] = tuple(map(str, known[name]))
+        if "objections" in known:
+            known["objections"] = tuple(_named(Objection, each) for each in known["objections"])
+        if "base_image" in known:
+            known["base_image"] = _named(BaseImage, known["base_image"])
+        known["phase"] = Phase(known.get("phase", Phase.PREFLIGHT))
+        known["result"] = BakeResult(known["result"]) if known.get("result") else None
+        return cls(**known)
+
+
+_TEXTS = ("snapshots", "retained", "removed", "warnings")
+
+
+def bake_id_of(execution: str) -> str:
+    """The id of the bake that an execution is. execution: its ARN."""
+    return sha256(execution.encode()).hexdigest()[:ID_LENGTH]
+
+
+def _named(kind: Any, raw: Any) -> Any:
+    return kind(**{name: raw.get(name, kind._field_defaults.get(name, "")) for name in kind._fields})

@@ -1,0 +1,117 @@
+"""What in Tower speaks against beginning a bake: where builders would be, and the job that provisions them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.objections import Objection
+from rollcall.domain.settings import JOB_TAG
+from rollcall.domain.shell_commands import set_tag_command
+
+from .request import Smoke
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall.domain.inventories import Inventory
+    from rollcall.domain.jobs import JobTemplate
+
+    from .preflight_input import PreflightInput
+
+
+def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
+    """What speaks against the inventory, and against the job template. group: its name."""
+    yield from _inventory(given, group)
+    template = given.tower.template
+    if template is None:
+        yield Objection(
+            "no job template",
+            "no job template is named, whose job provisions the builder",
+            f"name one: {set_tag_command(group, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
+        )
+    elif isinstance(template, BadSettings):
+        yield Objection("job template", f"job template for bakes: {template}", f"correct the tag {JOB_TEMPLATE_TAG}")
+    else:
+        yield from _job_template(given, template)
+    if given.request.smoke == Smoke.PROVISION and given.tower.provisioning is None:
+        yield Objection(
+            "smoke test",
+            f"a smoke test that provisions runs the group's job, and its tag {JOB_TAG} names none",
+            "set it, or bake with smoke=boot",
+        )
+
+
+def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
+    inventory = given.tower.inventory
+    if inventory is None:
+        yield Objection(
+            "no inventory",
+            "no inventory is named for builders",
+            f"make one that no group has, and name it: {set_tag_command(group, INVENTORY_TAG, 'INVENTORY')}",
+        )
+    elif isinstance(inventory, BadSettings):
+        yield Objection("inventory", f"inventory for bakes: {inventory}", f"correct the tag {INVENTORY_TAG}")
+    elif inventory.id in given.tower.of_groups:
+        yield Objection(
+            "a group's inventory",
+            f"inventory {inventory.name!r} holds instances of a group: jobs on it would reach builders",
+            f"make one for builders alone, and name it with the tag {INVENTORY_TAG}",
+        )
+    elif not given.tower.may_change:
+        yield Objection(
+            "role on inventory",
+            f"the token's user may not add hosts to inventory {inventory.name!r}",
+            f"grant it the role Admin (Tower: Inventories, {inventory.name}, Access)",
+        )
+
+
+def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Objection]:
+    where = f"job template {template.name!r}"
+    if template.id == given.tower.provisioning:
+        yield Objection(
+            "the provisioning template",
+            f"{where} is the one that provisions the group's instances (tag {JOB_TAG})",
+            f"name one for bakes with the tag {JOB_TEMPLATE_TAG}; it may run the same roles",
+        )
+    if not template.asks_limit:
+        yield Objection(
+            "no prompt for limit",
+            f"{where} does not prompt for limit and would run on every host",
+            "tick 'Prompt on launch'",
+        )
+    if template.slices > 1:
+        yield Objection("slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit", "use 1")
+    inventory = given.tower.inventory
+    if _is_fixed_elsewhere(template, inventory):
+        yield Objection(
+            "another inventory",
+            f"{where} is fixed to inventory {template.inventory_id}, and builders are in another one",
+            "let it prompt for the inventory",
+        )
+    if template.job_type != "run" and not template.asks_job_type:
+        yield Objection(
+            "not a run", f"{where} is of the job type {template.job_type!r}, which changes nothing", "set it to 'Run'"
+        )
+    if (template.tags and not template.asks_tags) or (template.skip_tags and not template.asks_skip_tags):
+        yield Objection("tags", f"{where} runs only a part of its playbook", "clear its job tags and skip tags")
+    terms = given.tower.terms
+    if terms and not terms.startable:
+        yield Objection(
+            "role on template",
+            f"the token's user may not launch {where}",
+            f"grant it the role Execute (Tower: Templates, {template.name}, Access)",
+        )
+    if terms and terms.needed:
+        yield Objection(
+            "launch needs more",
+            f"Tower does not launch {where} without {', '.join(terms.needed)}, which Rollcall never gives",
+            "make these optional, or set them in the template",
+        )
+
+
+def _is_fixed_elsewhere(template: JobTemplate, inventory: Inventory | BadSettings | None) -> bool:
+    if template.asks_inventory or inventory is None or isinstance(inventory, BadSettings):
+        return False
+    return template.inventory_id != inventory.id

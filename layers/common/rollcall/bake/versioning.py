@@ -1,0 +1,134 @@
+"""The step `version`: the image becomes a new version of the group's launch template, and the cycle's to roll out."""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING, Any
+
+from rollcall.domain import bake_tags
+from rollcall.domain.bake_tags import version_description
+from rollcall.domain.errors import AwsRejected
+from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.names import execution_name
+
+from .answer import StepAnswer, over
+from .news import BakeEvent, BakeNews
+from .state import BakeResult, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.images import Image
+    from rollcall.aws.launch_templates import TemplateVersion
+
+    from .bake_aws import BakeAws
+    from .state import BakeState
+
+NOT_ROLLED_OUT = "not rolled out"  # ends the description of a version that was only baked
+DEFAULT = "$Default"
+
+
+def cycle_name(state: BakeState) -> str:
+    """The name of the execution of Cycle that rolls the image of a bake out. Pure."""
+    return execution_name(state.group, f"bake-{state.bake_id}")
+
+
+def version_changes(source: TemplateVersion, image: Image) -> dict[str, Any]:
+    """What a version with this image has else than its source, in RequestLaunchTemplateData's fields. Pure.
+
+    Devices that the image maps keep size, type and encryption, and lose their snapshot for the image's; the volume is
+    no smaller than the image's, for EC2 refuses that. The others keep their snapshots, which a new version loses unless
+    it names them (API reference, CreateLaunchTemplateVersion, SourceVersion).
+    """
+    mappings = source.data.get("BlockDeviceMappings") or ()
+    changes: dict[str, Any] = {"ImageId": image.id}
+    if mappings:
+        mapped = {each.get("DeviceName", ""): each.get("Ebs") or {} for each in image.mappings}
+        changes["BlockDeviceMappings"] = [_mapping(each, mapped) for each in mappings]
+    return changes
+
+
+def _mapping(own: Mapping[str, Any], mapped: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    volume = own.get("Ebs")
+    if volume is None or own.get("DeviceName", "") not in mapped:
+        return dict(own)
+    kept = {key: value for key, value in volume.items() if key != "SnapshotId"}
+    smallest = mapped[own["DeviceName"]].get("VolumeSize")
+    if smallest and kept.get("VolumeSize", smallest) < smallest:
+        kept["VolumeSize"] = smallest
+    return {**own, "Ebs": kept}
+
+
+class Versioning:
+    """Makes versions of launch templates. rolls_out: whether this stack cycles groups."""
+
+    def __init__(self, aws: BakeAws, *, rolls_out: bool) -> None:
+        self._aws = aws
+        self._rolls_out = rolls_out
+
+    def step(self, state: BakeState, now: float) -> StepAnswer:
+        """Make the version, or find the one that an earlier try has made; then roll it out, or record it.
+
+        now: epoch seconds. The template's default version moves where the group is on $Default and that was asked for:
+        before the roll-out, so that the group can have its alias back after it. recording.py moves it back if that
+        fails. Raises what AWS fails at for now.
+        """
+        state = replace(state, phase=Phase.VERSION, phase_since=now)
+        details = self._aws.details(state.group)
+        if details is None:
+            return over(state, BakeResult.FAILED, f"group {state.group} does not exist any more")
+        try:
+            version = self._found(state) or self._made(state, details)
+        except AwsRejected as error:
+            return over(state, BakeResult.FAILED, f"no version can be made with image {state.image_id}: {error}")
+        self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.VERSION: version.number})
+        state = replace(state, version=version.number)
+        news = (BakeNews(BakeEvent.BAKED, state, state.image_id),)
+        if not self._is_rolled_out(state):
+            return StepAnswer(state, "record", news=news)
+        if moves_default(state, own_version(details)):
+            self._aws.set_default_version(state.template_id, version.number)
+        rolling = replace(state, phase=Phase.ROLLING_OUT, cycle=cycle_name(state))
+        return StepAnswer(rolling, "roll_out", news=news, cycle_name=rolling.cycle, cycle_input=cycle_input(rolling))
+
+    def _is_rolled_out(self, state: BakeState) -> bool:
+        return self._rolls_out and bool(state.request.get("roll_out", True))
+
+    def _found(self, state: BakeState) -> TemplateVersion | None:
+        """The version that an earlier try has made: none of those after the group's at the start names another bake."""
+        return find_version(self._aws.versions(state.template_id, since=state.from_version), state.bake_id)
+
+    def _made(self, state: BakeState, details: GroupDetails) -> TemplateVersion:
+        """A version like the one that the group launches at this moment. Raises AwsRejected."""
+        template = base_template(details.configuration)
+        source = self._aws.version(template, own_version(details)) if template else None
+        if source is None or source.template_id != state.template_id:
+            raise AwsRejected(f"group {state.group} has another launch template than {state.template_id} by now")
+        image = self._aws.image(state.image_id)
+        if image is None:
+            raise AwsRejected("it is not there any more")
+        description = version_description(state.bake_id, image.id)
+        return self._aws.create_version(
+            source,
+            version_changes(source, image),
+            description=description if self._is_rolled_out(state) else f"{description} {NOT_ROLLED_OUT}",
+            token=f"rollcall-{state.bake_id}",
+        )
+
+
+def find_version(versions: Sequence[TemplateVersion], bake_id: str) -> TemplateVersion | None:
+    """The version that a bake has made, by its description; None without. Pure."""
+    begins = f"{bake_tags.BAKED} {bake_id} "
+    return next((each for each in versions if each.description.startswith(begins)), None)
+
+
+def moves_default(state: BakeState, own: str) -> bool:
+    """Whether the template's default version is to move. own: the group's version, as it is written there. Pure."""
+    return own == DEFAULT and bool(state.request.get("pin"))
+
+
+def cycle_input(state: BakeState) -> dict[str, Any]:
+    """The input of the execution of Cycle: all else the group's tag says. Pure."""
+    pin = {"pin": True} if state.request.get("pin") else {}
+    return {"group": state.group, "launch_template_version": state.version, **pin}

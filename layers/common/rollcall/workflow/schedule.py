@@ -1,0 +1,66 @@
+"""The schedules in tags of groups, as in every=sun-03:00@Europe/Berlin, and when one is due. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+EVERY = "every"  # the word of a tag
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAILY = "daily"
+SCHEDULE_FORM = "daily-03:00 or a day of the week like sun-03:00, with a time zone like @Europe/Berlin or in UTC"
+SCHEDULE = re.compile(rf"(?P<day>{DAILY}|{'|'.join(DAYS)})-(?P<hour>\d\d):(?P<minute>\d\d)(?:@(?P<zone>.+))?", re.ASCII)
+LATE_MAX = 7200.0  # seconds; 3 in the morning does not mean noon, not even where reconcile did not run in between
+RUNS_LATE = 2  # runs of reconcile, where these are further apart than that: one may be lost
+
+
+class Schedule(NamedTuple):
+    """A time of day, daily or on one day of the week. weekday: 0 for Monday, None for daily. zone: an IANA name."""
+
+    weekday: int | None
+    hour: int
+    minute: int
+    zone: str = "UTC"
+
+    def last_before(self, now: float) -> datetime:
+        """Its latest moment up to now (epoch seconds), in its time zone.
+
+        A wall clock time that the change to summer time leaves out is that much later on that day; of one that comes
+        twice the first counts (PEP 495). So there is one on each of its days.
+        """
+        zone = ZoneInfo(self.zone)
+        today = datetime.fromtimestamp(now, zone).date()
+        days = (today - timedelta(days=back) for back in range(9))  # this day a week ago may be needed, and is enough
+        moments = (self._on(day, zone) for day in days if self.weekday in (None, day.weekday()))
+        return next(each for each in moments if each.timestamp() <= now)
+
+    def due(self, created: float, now: float, every: float | None) -> datetime | None:
+        """Its latest moment, if what it starts is due since then; None if it is too late for that, or nothing was.
+
+        created: when the group was, which is not made up for what came before; epoch seconds, as now. every: seconds
+        between two runs of reconcile, None by hand.
+        """
+        moment = self.last_before(now)
+        late = now - moment.timestamp()
+        if late > max(LATE_MAX, RUNS_LATE * (every or 0.0)) or created > moment.timestamp():
+            return None
+        return moment
+
+    def _on(self, day: date, zone: ZoneInfo) -> datetime:
+        return datetime(day.year, day.month, day.day, self.hour, self.minute, tzinfo=zone)
+
+
+def parse_schedule(text: str) -> Schedule:
+    """A schedule as tags have it. Raises ValueError with what is allowed."""
+    match = SCHEDULE.fullmatch(text)
+    if not match or int(match["hour"]) > 23 or int(match["minute"]) > 59:
+        raise ValueError(SCHEDULE_FORM)
+    zone = match["zone"] or "UTC"
+    try:
+        ZoneInfo(zone)
+    except (OSError, ValueError, KeyError) as error:  # no such name; a path; ZoneInfoNotFoundError
+        raise ValueError(f"a time zone of the IANA database, and not {zone!r}") from error
+    weekday = None if match["day"] == DAILY else DAYS.index(match["day"])
+    return Schedule(weekday, int(match["hour"]), int(match["minute"]), zone)

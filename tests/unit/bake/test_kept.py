@@ -1,0 +1,71 @@
+"""What a group can go back to."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollcall.aws.images import DISABLED
+from rollcall.bake.kept import chosen_target, default_target, kept_versions
+from unit.bake.baked import image, images, version, versions
+
+
+def by_hand(number: int) -> object:
+    return version(number, "ami-hand", description="by hand", created=5.0)
+
+
+def test_the_last_ones_are_listed_with_what_their_tags_say_and_the_last_that_no_bake_made() -> None:
+    tags = {
+        "rollcall:base-image": "ami-base",
+        "rollcall:project-revision": "abc",
+        "rollcall:job": "7",
+    }
+    own = [image(5, roll_out="failed"), image(4, tags=tags)]
+    found = kept_versions(own, [*versions(5, 4), by_hand(3), by_hand(2)], present="4")
+    assert [each.number for each in found] == ["5", "4", "3"]
+    assert (found[1].base_image, found[1].project_revision, found[1].job) == ("ami-base", "abc", "7")
+    assert (found[1].smoke, found[1].roll_out, found[1].bake_id) == ("passed", "succeeded", f"{4:012x}")
+    assert [each.is_present for each in found] == [False, True, False]
+    assert (found[2].is_baked, found[2].image, found[2].created) == (False, "ami-hand", 5.0)
+
+
+def test_the_default_is_the_last_that_succeeded_before_the_present_one() -> None:
+    own = [image(6), image(5, roll_out="rolled back"), image(4, roll_out="none"), image(3), image(2)]
+    found = kept_versions(own, versions(6, 2), present="6")
+    assert (target := default_target(found, "6"))
+    assert target.number == "3"
+    assert (older := default_target(found, "3"))
+    assert older.number == "2"
+
+
+@pytest.mark.parametrize("state", [DISABLED, "gone"])
+def test_one_whose_image_cannot_be_launched_is_no_default(state: str) -> None:
+    own = [image(3), *([image(2, state=state)] if state == DISABLED else [])]
+    found = kept_versions(own, [*versions(3, 2), by_hand(1)], present="3")
+    assert (target := default_target(found, "3"))
+    assert target.number == "1"
+    assert [each.why_not for each in found if each.number == "2"] == (
+        ["its image ami-2 is disabled"] if state == DISABLED else []
+    )
+
+
+def test_without_a_bake_that_succeeded_it_is_the_version_from_before_the_first() -> None:
+    found = kept_versions([image(5)], [*versions(5, 5), by_hand(4)], present="5")
+    assert (target := default_target(found, "5"))
+    assert target.number == "4"
+    assert default_target(kept_versions(images(5, 5), versions(5, 5), "5"), "5") is None
+
+
+def test_an_operator_names_a_version_or_an_image() -> None:
+    found = kept_versions(images(5), versions(5), present="5")
+    assert (one := chosen_target(found, "2"))
+    assert (other := chosen_target(found, "ami-2"))
+    assert one == other
+    assert one.why_not == ""
+    assert chosen_target(found, "9") is None
+    assert (present := chosen_target(found, "5"))
+    assert present.why_not == "the group is on it already"
+
+
+def test_versions_of_another_group_with_the_same_template_are_not_listed() -> None:
+    found = kept_versions(images(3, 3), [version(4, "ami-of-api"), *versions(3, 3)], present="3")
+    assert [each.number for each in found] == ["3"]

@@ -1,0 +1,211 @@
+"""What stays of a group's images and versions, and why: decided on plain data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.aws.image_uses import Uses
+from rollcall.aws.images import DISABLED, PENDING
+from rollcall.bake.moments import moment_text
+from rollcall.bake.retention import RetentionInput, RetentionPlan, candidates, plan_retention
+from rollcall.domain.bake_tags import DISABLED_AT
+from unit.bake.baked import DAY, NOW, image, images, version, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOTHING = Uses({}, {})
+OTHERS_VERSION = "not one of a bake"
+
+
+def plan(**changes: Any) -> RetentionPlan:
+    """The plan for six images with a version each, of which five are kept."""
+    fields = {
+        "group": "web",
+        "images": images(6),
+        "versions": versions(6, default=6),
+        "uses": NOTHING,
+        "keep": 5,
+        "now": NOW,
+        "share": 1.0,
+    }
+    return plan_retention(RetentionInput(**(fields | changes)))
+
+
+def gone(plan: RetentionPlan) -> tuple[list[str], list[str], list[str]]:
+    """Versions that are deleted, images that are disabled, images that are deregistered."""
+    return (
+        [each.number for each in plan.versions],
+        [each.id for each in plan.disable],
+        [each.id for each in plan.deregister],
+    )
+
+
+def disabled(number: int, since: float) -> Any:
+    return image(number, state=DISABLED, tags={DISABLED_AT: moment_text(NOW - since)})
+
+
+def test_the_sixth_image_goes_with_its_version() -> None:
+    planned = plan()
+    assert gone(planned) == (["1"], ["ami-1"], [])
+    assert planned.kept == ()
+    assert planned.disable[0].reason == "it is not among the newest 5 of group web"
+
+
+def test_five_are_kept_without_anything_being_asked() -> None:
+    assert candidates(images(5), 5) == []
+    assert plan(images=images(5), versions=versions(5, default=5)) == RetentionPlan()
+
+
+def test_a_disabled_image_is_deregistered_by_a_run_a_day_later() -> None:
+    early = plan(images=[*images(6, 2), disabled(1, DAY - 1)], versions=versions(6, 2, default=6))
+    late = plan(images=[*images(6, 2), disabled(1, DAY)], versions=versions(6, 2, default=6))
+    assert gone(early) == ([], [], [])
+    assert [(each.id, each.reason) for each in early.kept] == [("ami-1", "it was disabled less than a day ago")]
+    assert gone(late) == ([], [], ["ami-1"])
+
+
+@pytest.mark.parametrize("tags", [{}, {DISABLED_AT: "yesterday"}])
+def test_one_that_does_not_say_since_when_it_is_disabled_is_marked_first(tags: dict[str, str]) -> None:
+    planned = plan(images=[*images(6, 2), image(1, state=DISABLED, tags=tags)], versions=versions(6, 2, default=6))
+    assert [each.id for each in planned.mark] == ["ami-1"]
+    assert gone(planned) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"protection": "enabled-without-cooldown"},
+            "it is protected against deregistration (enabled-without-cooldown)",
+        ),
+        ({"owner_alias": "aws-backup-vault"}, "AWS Backup or Data Lifecycle Manager manages it"),
+        ({"public": True}, "it is public"),
+        ({"state": PENDING}, "it is still being made"),
+        ({"state": "transient"}, "it is transient"),
+    ],
+)
+def test_what_an_image_is_keeps_it_though_its_version_goes(changes: dict[str, Any], reason: str) -> None:
+    planned = plan(images=[*images(6, 2), image(1, **changes)])
+    assert gone(planned) == (["1"], [], [])
+    assert [(each.id, each.reason) for each in planned.kept] == [("ami-1", reason)]
+
+
+@pytest.mark.parametrize("state", ["available", DISABLED])
+def test_an_image_in_use_stays(state: str) -> None:
+    first = image(1) if state == "available" else disabled(1, 2 * DAY)
+    planned = plan(images=[*images(6, 2), first], uses=Uses({"ami-1": "the instance i-1"}, {}))
+    assert gone(planned) == (["1"], [], [])
+    assert [(each.id, each.reason) for each in planned.kept] == [("ami-1", "it is in use: the instance i-1")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"uses": Uses({}, {"1": "the group web"})}, "it is in use: the group web"),
+        ({"versions": versions(6, default=1)}, "it is in use: it is the launch template's default version"),
+        (
+            {"versions": versions(6, default=1), "uses": Uses({}, {"$Default": "the group web"})},
+            "it is in use: the group web",
+        ),
+        ({"versions": [version(9, "ami-1")]}, "it is in use: it is the launch template's latest version"),
+        (
+            {"versions": [version(9, "ami-1")], "uses": Uses({}, {"$Latest": "the fleet fleet-1"})},
+            "it is in use: the fleet fleet-1",
+        ),
+        ({"uses": Uses({}, {}, "fleets could not be read")}, "it is in use: fleets could not be read"),
+    ],
+)
+def test_a_version_in_use_stays_and_keeps_its_image(changes: dict[str, Any], reason: str) -> None:
+    planned = plan(**changes)
+    number = "9" if "latest" in reason or "fleet-1" in reason else "1"
+    assert gone(planned) == ([], [], [])
+    assert [(each.id, each.reason) for each in planned.kept] == [
+        (number, reason),
+        ("ami-1", f"version {number} of the group's launch template names it"),
+    ]
+
+
+def test_a_version_that_no_bake_made_stays_and_keeps_the_image_that_it_names() -> None:
+    by_hand = version(9, "ami-1", description=OTHERS_VERSION)
+    planned = plan(versions=[*versions(10, 10), by_hand, *versions(6, default=6)])
+    assert gone(planned) == (["1"], [], [])
+    assert planned.kept[-1].reason == "version 9 of the group's launch template names it"
+
+
+def test_versions_of_another_group_of_the_same_template_stay() -> None:
+    others = [version(number, f"ami-of-api-{number}") for number in (9, 8, 7)]
+    planned = plan(versions=[*others, *versions(6, default=6)])
+    assert gone(planned) == (["1"], ["ami-1"], [])
+    assert planned.kept[0].id == "3 versions"
+
+
+def test_images_that_failed_never_displace_good_ones() -> None:
+    """Five bakes in a row fail: all good images are still there to go back to."""
+    failed = [image(number, roll_out="rolled back") for number in (9, 8, 7)]
+    untested = [image(11, smoke="failed"), image(10, smoke="")]
+    planned = plan(images=[*untested, *failed, *images(6)], versions=versions(9, default=6))
+    assert gone(planned) == (["1"], ["ami-1"], [])
+
+
+def test_one_that_failed_goes_when_it_is_not_among_the_newest_of_all() -> None:
+    planned = plan(images=[*images(6, 2), image(1, smoke="failed")], versions=versions(6, 2, default=6))
+    assert gone(planned) == ([], ["ami-1"], [])
+    assert gone(plan(images=[image(6, smoke="failed"), *images(5)])) == ([], [], [])
+
+
+def test_an_image_that_aws_could_not_make_counts_for_nothing_and_goes_after_a_day() -> None:
+    fresh = plan(images=[image(6, state="failed", age=DAY - 1, reason="no room"), *images(5)], versions=())
+    old = plan(images=[image(6, state="failed", age=DAY), *images(5)], versions=())
+    assert [each.reason for each in fresh.kept] == ["it failed (no room) less than a day ago"]
+    assert gone(old) == ([], [], ["ami-6"])
+
+
+def test_a_disabled_image_among_the_newest_stays_as_it_is() -> None:
+    """An operator has raised keep, or disabled one by hand."""
+    assert gone(plan(images=[*images(6, 2), disabled(1, 2 * DAY)], keep=6)) == ([], [], [])
+
+
+def test_a_group_without_launch_template_has_only_images() -> None:
+    assert gone(plan(versions=())) == ([], ["ami-1"], [])
+
+
+def test_too_many_at_once_are_not_removed_unless_it_is_forced() -> None:
+    many = {"images": images(20), "versions": versions(20, default=20), "share": 0.25}
+    stopped = plan(**many)
+    assert gone(stopped) == ([], [], [])
+    assert stopped.stopped.startswith("15 of 20 images would go at once, which is more than the removal limit allows")
+    assert not stopped.changes_something
+    assert len(plan(**many, force=True).disable) == 15
+
+
+def test_five_removals_are_never_too_many() -> None:
+    few = plan(images=images(10), versions=versions(10, default=10), share=0.0)
+    assert len(few.disable) == 5
+
+
+class Counted(list[Any]):
+    """A list that counts how many of its items are visited one after another."""
+
+    visited = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        for each in super().__iter__():
+            self.visited += 1
+            yield each
+
+    def __contains__(self, item: object) -> bool:
+        self.visited += len(self)
+        return super().__contains__(item)
+
+
+def test_a_thousand_images_and_ten_thousand_versions_are_decided_on_in_one_run() -> None:
+    """In proportion: each is visited a few times, and none once for each other one."""
+    others = [version(number, "ami-other", description=OTHERS_VERSION) for number in range(10_000, 1000, -1)]
+    many_images, many_versions = Counted(images(1000)), Counted([*others, *versions(1000, default=1)])
+    planned = plan(images=many_images, versions=many_versions, force=True)
+    assert (len(planned.versions), len(planned.disable)) == (994, 994)  # beside five the default version and its image
+    assert many_images.visited <= 5 * 1000
+    assert many_versions.visited <= 5 * 10_000

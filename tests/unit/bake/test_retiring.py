@@ -1,0 +1,154 @@
+"""Retention done: in its order, whatever dies in between or is refused, and a report of all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollcall.aws.image_uses import Uses
+from rollcall.aws.images import DISABLED
+from rollcall.bake.moments import moment_text
+from rollcall.bake.news import BakeEvent
+from rollcall.bake.retiring import RetentionReport, RetentionRequest, Retiring
+from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.errors import AwsDenied
+from unit.bake.baked import DAY, NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, image, images, state, versions
+
+
+def retire(aws: FakeBakeAws, *, now: float = NOW, seconds_left: float = 300.0, **changes: Any) -> RetentionReport:
+    fields = {"group": "web", "template": {"LaunchTemplateId": TEMPLATE}, "keep": 5, "share": 1.0}
+    return Retiring(aws, lambda: now, lambda: seconds_left).retire(RetentionRequest(**(fields | changes)))
+
+
+def eight() -> FakeBakeAws:
+    """Eight images with a version each, the newest on the group."""
+    return FakeBakeAws(*images(8), versions=versions(8, default=8))
+
+
+def test_versions_go_first_then_images_are_disabled_and_a_day_later_deregistered() -> None:
+    aws = eight()
+    first = retire(aws)
+    tag = f"tag ami-3 ami-2 ami-1 {{'rollcall:disabled-at': '{moment_text(NOW)}'}}"
+    assert aws.changes == ["delete versions 3 2 1", "disable ami-3", "disable ami-2", "disable ami-1", tag]
+    assert [each for each, _ in first.retired] == ["ami-3", "ami-2", "ami-1"]
+    assert retire(aws, now=NOW + DAY - 1).removed == ()
+    last = retire(aws, now=NOW + DAY)
+    assert aws.changes[5:] == ["deregister ami-3", "deregister ami-2", "deregister ami-1"]
+    assert last.removed[0] == ("ami-3 was deregistered, with snap-3: it is not among the newest 5 of group web")
+    assert sorted(aws.known) == ["ami-4", "ami-5", "ami-6", "ami-7", "ami-8"]
+    assert retire(aws, now=NOW + 2 * DAY) == RetentionReport()
+
+
+def test_a_dry_run_says_what_would_go_and_why_the_rest_stays() -> None:
+    aws = eight()
+    aws.found_uses = Uses({"ami-1": "the instance i-1"}, {})
+    report = retire(aws, dry_run=True)
+    assert aws.changes == []
+    assert report.removed[0] == "version 3 would be deleted: its image ami-3 is not among the newest"
+    assert [line.partition(":")[0] for line in report.removed[3:]] == [
+        "ami-3 would be disabled",
+        "ami-2 would be disabled",
+    ]
+    assert report.kept == ("ami-1 stays: it is in use: the instance i-1",)
+
+
+def test_uses_are_read_of_what_may_go_and_of_nothing_else() -> None:
+    aws = eight()
+    retire(aws, dry_run=True)
+    assert aws.asked_uses == ["ami-3", "ami-2", "ami-1"]
+    few = FakeBakeAws(*images(5))
+    assert retire(few) == RetentionReport()
+    assert few.asked_uses == []
+
+
+def test_the_image_of_a_version_that_cannot_be_deleted_stays() -> None:
+    aws = eight()
+    aws.refuses = ("delete 2",)
+    report = retire(aws)
+    assert "disable ami-2" not in aws.changes
+    assert report.failed == ("version 2 could not be deleted: unexpectedError: no",)
+    assert report.warnings == report.failed
+
+
+def test_where_no_version_can_be_deleted_no_image_goes() -> None:
+    aws = eight()
+    aws.refuses = ("delete versions",)
+    report = retire(aws)
+    assert aws.changes == []
+    assert len(report.failed) == 3
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", range(1, 6))
+def test_a_function_that_dies_anywhere_leaves_nothing_that_the_next_run_does_not_see_to(call: int, after: bool) -> None:
+    aws = eight()
+    aws.dies_at, aws.dies_after = call, after
+    with pytest.raises(FunctionDiedError):
+        retire(aws)
+    retire(aws)
+    assert sorted(aws.made_versions) == ["4", "5", "6", "7", "8"]
+    gone = [aws.known[f"ami-{number}"] for number in (1, 2, 3)]
+    assert [each.state for each in gone] == [DISABLED] * 3
+    assert [each.tags[DISABLED_AT] for each in gone] == [moment_text(NOW)] * 3
+
+
+@pytest.mark.parametrize(
+    ("refused", "words"),
+    [
+        ("disable ami-2", "ami-2 could not be disabled: AWS refused disable ami-2"),
+        ("tag", "3 images could not be tagged with when they were disabled: AWS refused tag"),
+    ],
+)
+def test_what_aws_refuses_is_reported_and_the_rest_is_done(refused: str, words: str) -> None:
+    aws = eight()
+    aws.refuses = (refused,)
+    report = retire(aws)
+    assert report.failed[0].startswith(words)
+    assert "disable ami-1" in aws.changes
+
+
+def test_a_snapshot_that_stays_is_reported() -> None:
+    aws = FakeBakeAws(*images(6, 2), image(1, state=DISABLED, tags={DISABLED_AT: moment_text(NOW - DAY)}))
+    kept = FakeBakeAws.deregister_image(aws, "ami-1")[0]._replace(code="missing-permissions")
+    aws.known["ami-1"] = image(1, state=DISABLED, tags={DISABLED_AT: moment_text(NOW - DAY)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aws, "deregister_image", lambda _: (kept,))
+        report = retire(aws)
+    assert report.failed == ("snapshot snap-1 of ami-1 stays: AWS answers missing-permissions",)
+    assert report.removed == ("ami-1 was deregistered: it is not among the newest 5 of group web",)
+
+
+def test_what_there_is_no_time_for_is_left_to_the_next_run() -> None:
+    aws = eight()
+    report = retire(aws, seconds_left=10.0)
+    assert aws.changes == ["delete versions 3 2 1"]
+    assert report.failed == ("3 images are left for the next run: there was no time",)
+    assert len(retire(aws).retired) == 3
+
+
+def test_too_many_at_once_are_reported_and_none_is_touched() -> None:
+    aws = FakeBakeAws(*images(20), versions=versions(20, default=20))
+    report = retire(aws, share=0.25)
+    assert aws.changes == []
+    assert report.warnings[0].startswith("15 of 20 images would go at once")
+    assert len(retire(aws, share=0.25, force=True).retired) == 15
+
+
+def test_that_the_images_cannot_be_read_at_all_is_an_error() -> None:
+    class Denied(FakeBakeAws):
+        def images_made_for(self, group: str) -> list[Any]:
+            raise AwsDenied("AWS refused DescribeImages")
+
+    with pytest.raises(AwsDenied):
+        retire(Denied())
+
+
+def test_each_image_that_was_retired_is_published() -> None:
+    news = retire(eight()).news(state())
+    assert [(each.kind, each.image) for each in news] == [
+        (BakeEvent.RETIRED, "ami-3"),
+        (BakeEvent.RETIRED, "ami-2"),
+        (BakeEvent.RETIRED, "ami-1"),
+    ]
+    assert news[0].words == "was disabled; a run at least a day later deregisters it"

@@ -1,0 +1,64 @@
+"""When a schedule was last due, and whether it still is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from rollcall.workflow.schedule import LATE_MAX, Schedule, parse_schedule
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "now", "last"),
+    [
+        # 2026-12-06 is a Sunday
+        (Schedule(6, 3, 0), "2026-12-06T03:00:00", "2026-12-06T03:00:00+00:00"),
+        (Schedule(6, 3, 0), "2026-12-06T02:59:59", "2026-11-29T03:00:00+00:00"),
+        (Schedule(6, 3, 0), "2026-12-05T23:00:00", "2026-11-29T03:00:00+00:00"),
+        (Schedule(6, 3, 0, "Europe/Berlin"), "2026-12-06T02:00:00", "2026-12-06T03:00:00+01:00"),
+        (Schedule(None, 3, 0), "2026-12-06T02:00:00", "2026-12-05T03:00:00+00:00"),
+        (Schedule(None, 23, 30, "Pacific/Auckland"), "2026-12-06T11:00:00", "2026-12-06T23:30:00+13:00"),
+        # summer time in Berlin begins on 2026-03-29 and ends on 2026-10-25
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-03-29T12:00:00", "2026-03-29T02:30:00+01:00"),
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T00:30:00", "2026-10-25T02:30:00+02:00"),
+        (Schedule(None, 2, 30, "Europe/Berlin"), "2026-10-25T12:00:00", "2026-10-25T02:30:00+02:00"),
+    ],
+)
+def test_a_schedule_is_due_once_on_each_of_its_days(schedule: Schedule, now: str, last: str) -> None:
+    assert schedule.last_before(at(now)).isoformat() == last
+
+
+def test_between_two_moments_of_a_schedule_the_earlier_one_is_the_last_in_every_hour_of_a_year() -> None:
+    schedule = Schedule(6, 2, 30, "Europe/Berlin")
+    moments = {schedule.last_before(at("2026-01-01") + hours * 3600).date() for hours in range(365 * 24)}
+    assert len(moments) == 53
+    assert {each.weekday() for each in moments} == {6}
+
+
+def test_a_schedule_is_read_as_it_is_written_in_a_tag() -> None:
+    assert parse_schedule("sun-03:00@Europe/Berlin") == Schedule(6, 3, 0, "Europe/Berlin")
+    assert parse_schedule("daily-23:59") == Schedule(None, 23, 59, "UTC")
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [("sun-3:00", "daily-03:00 or a day of the week"), ("sun-03:00@Mars", "a time zone of the IANA database")],
+)
+def test_one_that_cannot_be_read_says_what_is_allowed(text: str, allowed: str) -> None:
+    with pytest.raises(ValueError, match=allowed):
+        parse_schedule(text)
+
+
+def test_it_is_due_until_two_hours_later_and_only_for_groups_that_were_there() -> None:
+    sunday = at("2026-12-06T03:00:00")
+    schedule = Schedule(6, 3, 0)
+    assert schedule.due(0.0, sunday, None) == datetime(2026, 12, 6, 3, tzinfo=UTC)
+    assert schedule.due(0.0, sunday + LATE_MAX, None)
+    assert schedule.due(0.0, sunday + LATE_MAX + 1, None) is None
+    assert schedule.due(0.0, sunday + LATE_MAX + 1, LATE_MAX), "two runs of reconcile may be that far apart"
+    assert schedule.due(sunday + 1, sunday + 2, None) is None
