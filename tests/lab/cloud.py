@@ -183,7 +183,7 @@ class Group:
 
         data: of the launch template, as its API names them; UserData as bytes. default: whether it is the default.
         """
-        ec2, template = self.cloud.aws.client("ec2"), self._launch_template_id()
+        ec2, template = self.cloud.aws.client("ec2"), self.launch_template_id()
         if isinstance(data.get("UserData"), bytes):
             data["UserData"] = base64.b64encode(data["UserData"]).decode()
         (newest,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["$Latest"])[
@@ -197,7 +197,8 @@ class Group:
             ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
         return number
 
-    def _launch_template_id(self) -> str:
+    def launch_template_id(self) -> str:
+        """The id of the group's launch template, of its policy's if it has one."""
         described = self.described()
         policy = described.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
         return str((policy.get("LaunchTemplateSpecification") or described["LaunchTemplate"])["LaunchTemplateId"])
@@ -217,7 +218,7 @@ class Group:
 
     def use_version(self, version: str) -> None:
         """Let the group launch from this version of its launch template: a number, $Latest or $Default."""
-        template = {"LaunchTemplateId": self._launch_template_id(), "Version": version}
+        template = {"LaunchTemplateId": self.launch_template_id(), "Version": version}
         policy = self.described().get("MixedInstancesPolicy")
         if policy:
             launch = {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}

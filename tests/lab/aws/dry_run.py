@@ -68,7 +68,7 @@ def answer(launch: Launch, permissions: Permissions, has_image: Callable[[str], 
     image, kind = str(data.get("ImageId", "")), str(cloud.type_in(data))
     if not (has_image or is_image)(image):
         return no_image([image])
-    if kind not in _types():
+    if not is_type(kind):
         return Refusal("InvalidParameterValue", f"{kind} is no instance type {OURS}")
     return _place_refusal(launch, kind) or WELL
 
@@ -80,6 +80,11 @@ def architecture(kind: str) -> str:
     """
     family = ARM_FAMILY.match(kind)
     return "arm64" if family else "x86_64"
+
+
+def is_type(kind: str) -> bool:
+    """Whether there is an instance type of this name."""
+    return kind in _types()
 
 
 def is_image(image: str) -> bool:

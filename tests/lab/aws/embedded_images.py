@@ -47,6 +47,10 @@ class EmbeddedImages:
         found: dict[str, int] = self._control("GET", "reboots")
         return found.get(instance_id, 0)
 
+    def launched(self) -> set[str]:
+        """The instances that were ever launched outside of groups."""
+        return set(self._control("GET", "launched-outside"))
+
     def shut_down(self, instance_id: str) -> None:
         """Let an instance outside of groups shut itself down. Raises ValueError where there is none."""
         self._control("PUT", "shut-down-instances", instance_id)

@@ -15,6 +15,8 @@ from lab.aws.control import Grant, Use
 
 OF_LAMBDA = ("logs:*", "xray:*", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 """What a role allows for Lambda itself: its logs, traces and event sources. No call of a function shows it."""
+MANAGED = "AWSLambda"
+"""Begins the Sid of a statement of AWS's own policies for Lambda itself."""
 
 
 class EmbeddedRights:
@@ -52,7 +54,7 @@ class EmbeddedRights:
 
     def granted(self, function: str) -> frozenset[str]:
         """Return the actions that a function's role allows, without those that are for Lambda itself."""
-        return frozenset(each.action for each in self.grants(function) if not _is_of_lambda(each.action))
+        return frozenset(each.action for each in self.grants(function) if not _is_of_lambda(each))
 
     def unused(self, function: str) -> frozenset[Grant]:
         """Return what a function's role allows and no call needed: actions by which a statement allowed nothing."""
@@ -60,13 +62,13 @@ class EmbeddedRights:
         return frozenset(
             grant
             for grant in self.grants(function)
-            if not _is_of_lambda(grant.action)
+            if not _is_of_lambda(grant)
             and not any(use.sid == grant.sid and _covers(grant.action, use.action) for use in uses)
         )
 
 
-def _is_of_lambda(action: str) -> bool:
-    return any(_covers(each, action) for each in OF_LAMBDA)
+def _is_of_lambda(grant: Grant) -> bool:
+    return grant.sid.startswith(MANAGED) or any(_covers(each, grant.action) for each in OF_LAMBDA)
 
 
 def _covers(pattern: str, action: str) -> bool:

@@ -30,7 +30,7 @@ def install(outside: Outside, versions: Versions, free_addresses: Callable[[str]
     ec2._ACTION_MAP.update(handlers(ACTIONS, versions.serve))
     _launch(outside)
     _describe_places(free_addresses)
-    _know_architectures()
+    _know_types()
 
 
 def _launch(outside: Outside) -> None:
@@ -172,19 +172,30 @@ def _describe_more(outside: Outside) -> None:
     ec2._snapshot_inner_xml = with_key(snapshot_xml)
 
 
-def _know_architectures() -> None:
-    """Let instance types be of the architecture that they are: MiniStack calls all of them x86_64."""
+def _know_types() -> None:
+    """Let types be those of EC2's service model, of the architecture that they are, and found by a filter of theirs.
+
+    MiniStack knows a type of any name, calls all of them x86_64, and passes over filters.
+    """
     describe = ec2._ACTION_MAP["DescribeInstanceTypes"]
     wrong = b"<supportedArchitectures><item>x86_64</item>"
 
     def describe_types(params: Record) -> Response:
-        kinds = ec2._parse_member_list(params, "InstanceType")
-        status, headers, body = describe(params)
-        if status == OK and kinds:
-            first, *others = body.split(wrong)
-            right = [f"<supportedArchitectures><item>{dry_run.architecture(each)}</item>".encode() for each in kinds]
-            body = first + b"".join(each + rest for each, rest in zip(right, others, strict=True))
-        return status, headers, body
+        request = query.read("DescribeInstanceTypes", params)
+        named = request.get("InstanceTypes", [])
+        filters = [each for each in request.get("Filters", []) if each["Name"] == "instance-type"]
+        filtered = [kind for each in filters for kind in each["Values"]]
+        kinds = [each for each in named or dict.fromkeys(filtered) if dry_run.is_type(each)]
+        if len(kinds) < len(named):
+            return _refused(dry_run.Refusal("InvalidInstanceType", f"{', '.join(named)} {dry_run.OURS}"))
+        if not kinds and filtered:
+            return query.answer("DescribeInstanceTypes", {"InstanceTypes": []})
+        asked = {f"InstanceType.{place}": each for place, each in enumerate(kinds, 1)}
+        status, headers, body = describe(asked)
+        first, *others = body.split(wrong)
+        right = [f"<supportedArchitectures><item>{dry_run.architecture(each)}</item>".encode() for each in kinds]
+        right = right or [wrong] * len(others)
+        return status, headers, first + b"".join(each + rest for each, rest in zip(right, others, strict=True))
 
     ec2._ACTION_MAP["DescribeInstanceTypes"] = describe_types
 

@@ -480,6 +480,13 @@ def set_instance_state(instance_id: str, state: str) -> None:
             instance["_terminated_at"] = time.time()
 
 
+def show_terminated(instance_id: str, seconds: float) -> None:
+    """Let an instance that was terminated be shown for so long: MiniStack forgets one after a minute."""
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        instance["_terminated_at"] = time.time() + seconds - 60
+
+
 def start_instance(instance_id: str, now: float) -> None:
     """Start a stopped instance: it is pending, and was launched now."""
     set_instance_state(instance_id, "pending")

@@ -33,6 +33,8 @@ from lab.aws.permissions import Permissions
 
 SPECIFICATION = ("LaunchTemplateId", "LaunchTemplateName", "Version")
 RESOLVED = "resolve:ssm:"
+VISIBLE = 3600
+"""Seconds for which EC2 shows an instance that was terminated: TerminateInstances says about one hour."""
 OK, INITIALIZING, IMPAIRED = "ok", "initializing", "impaired"
 GOING = ("shutting-down", "terminated")
 LOST = {"Code": "Client.InternalError", "Message": "Client.InternalError: Client error on launch"}
@@ -112,6 +114,10 @@ class Outside:
             self._tokens[token] = (request, launched)
         return launched
 
+    def launched(self) -> list[str]:
+        """The instances that were ever launched here, the oldest first."""
+        return list(self._machines)
+
     def knows(self, instance_id: str) -> bool:
         """Whether an instance was launched here."""
         return instance_id in self._machines
@@ -179,7 +185,7 @@ class Outside:
             Launch(
                 template,
                 {key: data[key] for key in ("ImageId", "InstanceType", "IamInstanceProfile") if key in data},
-                subnet=str(data.get("SubnetId", "")),
+                subnet=_subnet(data),
                 zone=str(data.get("Placement", {}).get("AvailabilityZone", "")),
                 tags=bool(request.get("TagSpecifications")),
             ),
@@ -193,7 +199,7 @@ class Outside:
         if kind != image["Architecture"]:
             raise architectures_differ(kind, image["Architecture"])
         _check_names(data)
-        if self._free_addresses(str(data.get("SubnetId") or cloud.default_subnet())) < 1:
+        if self._free_addresses(_subnet(data) or cloud.default_subnet()) < 1:
             raise Refused(Refusal("InsufficientFreeAddressesInSubnet", NO_ADDRESS))
         return image
 
@@ -201,10 +207,10 @@ class Outside:
         address = self._addresses.take()
         if address is None:
             raise Refused(Refusal("InsufficientFreeAddressesInSubnet", NO_ADDRESS))
-        subnet = str(data.get("SubnetId") or cloud.default_subnet())
+        subnet = _subnet(data) or cloud.default_subnet()
         specified = _specified(data)
         instance_id = cloud.launch_instance(
-            {**data, "ImageId": image["ImageId"]},
+            {**data, "ImageId": image["ImageId"], "SecurityGroupIds": _security_groups(data)},
             subnet=subnet,
             zone=cloud.subnet_zone(subnet) or "",
             private=str(address),
@@ -247,6 +253,7 @@ class Outside:
         cloud.set_instance_state(machine.instance_id, "terminated")
         cloud.release_addresses(machine.instance_id)
         self._addresses.free(machine.address)
+        cloud.show_terminated(machine.instance_id, VISIBLE)
         machine.gone = 0
 
 
@@ -276,11 +283,20 @@ def _check_names(data: Record) -> None:
     key = data.get("KeyName")
     if key and not kept.has_key_pair(key):
         raise Refused(Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist"))
-    interfaces = data.get("NetworkInterfaces", [])
-    groups = [*data.get("SecurityGroupIds", []), *(each for one in interfaces for each in one.get("Groups", []))]
-    for group in groups:
+    for group in _security_groups(data):
         if not kept.has_security_group(group):
             raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+
+
+def _subnet(data: Record) -> str:
+    """The subnet of a launch, its own or that of its first interface; empty where it names none."""
+    interfaces = data.get("NetworkInterfaces") or [{}]
+    return str(data.get("SubnetId") or interfaces[0].get("SubnetId", ""))
+
+
+def _security_groups(data: Record) -> list[str]:
+    interfaces = data.get("NetworkInterfaces", [])
+    return [*data.get("SecurityGroupIds", []), *(each for one in interfaces for each in one.get("Groups", []))]
 
 
 def _specified(data: Record) -> dict[str, dict[str, str]]:

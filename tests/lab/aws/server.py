@@ -259,6 +259,7 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
         "targets": [asdict(each) for each in parts.targets.records()],
     },
     "calls": lambda parts: parts.calls.counts,
+    "launched-outside": lambda parts: parts.images.outside.launched(),
     "reboots": lambda parts: parts.images.images.reboots,
     "used-rights": lambda parts: {name: [asdict(each) for each in uses] for name, uses in parts.rights.uses().items()},
     "granted-rights": lambda parts: {
