@@ -8,6 +8,7 @@ import typer
 
 from rollcall import __version__
 
+from .commands.bake import bake
 from .commands.cycle import cycle
 from .commands.doctor import doctor
 from .commands.history import history
@@ -17,6 +18,7 @@ from .commands.onboard import onboard
 from .commands.reconcile import reconcile
 from .commands.redrive import redrive
 from .commands.release import release
+from .commands.rollback import rollback
 from .commands.status import status
 from .commands.uninstall_check import uninstall_check
 from .running import ending
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from .exit_codes import ExitCode
 
 COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of all commands with these words
+    "bake": (bake, "make a new image for a group, and cycle the group to it"),
     "cycle": (cycle, "replace every instance of a group, without downtime, and verify it"),
     "doctor": (doctor, "what is set up wrongly, with the remedies"),
     "history": (history, "when instances came, were provisioned, and left"),
@@ -36,6 +39,7 @@ COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of a
     "reconcile": (reconcile, "make Tower and EC2 agree now"),
     "redrive": (redrive, "dead letters: show, send back, delete"),
     "release": (release, "end the provisioning circuit breaker of a group"),
+    "rollback": (rollback, "cycle a group back to a version that bakes have kept"),
     "status": (status, "what every instance that waits is waiting for"),
     "uninstall-check": (uninstall_check, "hooks to take away before the stack is deleted"),
 }

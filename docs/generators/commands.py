@@ -25,7 +25,14 @@ completion.
 """
 
 
-GROUPS = ("cycle", "offboard", "onboard", "release")  # commands that act on a group; a page of their own
+GROUPS = (
+    "bake",
+    "cycle",
+    "offboard",
+    "onboard",
+    "release",
+    "rollback",
+)  # commands that act on a group; a page of their own
 ABOUT_GROUPS = """\
 Commands of `rollcall` that act on Auto Scaling groups. The others, the options that all have, and the exit codes:
 [Commands](commands.md).

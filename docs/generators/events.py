@@ -1,4 +1,4 @@
-"""reference/events.md and reference/event-samples.md: what is published on the event bus, from the samples in
+"""reference/events.md, events-workflows.md, event-samples.md: what is published on the event bus, from the samples in
 events/announced, which the tests hold to what is published.
 """
 
@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from rollcall.bake.news import BakeEvent
 from rollcall.cycle.news import CycleEvent
 from rollcall.domain import event_fields
 from rollcall.domain.reports import Event
@@ -14,7 +15,7 @@ from rollcall.domain.reports import Event
 from .markdown import REPOSITORY, code, page, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
 SAMPLES = REPOSITORY / "events" / "announced"
 ORIGIN = ("account", "region", "stack", "function")
@@ -65,6 +66,17 @@ PUBLISHED = {  # from which functions, and when
     ),
     CycleEvent.ROLLED_BACK: ("cycle", "The group runs again what it ran before."),
     CycleEvent.CANCELLED: ("cycle", "Its refresh was cancelled, or its execution was stopped. What is new stays."),
+    BakeEvent.BAKED: (
+        "bake",
+        "An image was made, passed its smoke test and is in a version of the launch template: [A "
+        "bake](../operate/bake.md). Its roll-out begins then, and has the events of a cycle.",
+    ),
+    BakeEvent.FAILED: (
+        "bake",
+        "A bake ended otherwise than it was asked for, or the roll-out of its image did. A pre-flight that refuses a "
+        "bake is one if a tag started it.",
+    ),
+    BakeEvent.RETIRED: ("bake", "An image beyond those that are kept was disabled or, a day later, deregistered."),
     event_fields.WORK_FAILED: (
         "all",
         "A try of an action failed; an instance waits for what does not come by itself, or went or serves without "
@@ -75,7 +87,14 @@ PUBLISHED = {  # from which functions, and when
     ),
 }
 FIELDS = {
-    "cycle": "the name of its execution",
+    "cycle": "the name of its execution; of a bake that of the cycle that rolls its image out, null without one",
+    "bake": "the name of its execution; null for an image that is retired between bakes",
+    "image": "the id of the image that was made, or retired; null where a bake came to none",
+    "base_image": "the id of the image that the bake began with",
+    "project_revision": "the revision of the Tower project whose playbook ran",
+    "smoke": "how the image did in its smoke test: `passed`, `failed`, `off`; null before",
+    "roll_out": "what the cycle ended as that rolls the image out; null before",
+    "result": "what the bake ended as; null before",
     "execution_url": "that execution in the AWS console",
     "version": "the number of the launch template's version that new instances run; null where there is none",
     "from_version": "the number that the group ran before; null where there is none",
@@ -90,10 +109,11 @@ FIELDS = {
     "group": "the Auto Scaling group that it is about; null where it is about none in particular",
     "instance_id": "the instance that it is about; null where it is about none in particular",
     "seconds": "since Auto Scaling announced the launch or termination (`Instance Serving`: since the launch "
-    "itself; of a cycle since it was started); null "
+    "itself; of a cycle or a bake since it was started); null "
     "where that is not known, as with an eviction",
     "reason": "what happened, in words; in `Work Failed` the error's own, with the remedy. At most 4,000 characters",
-    "job": "the id of the Tower job that it is about, of a cycle that of the first verdict; null if there is none",
+    "job": "the id of the Tower job that it is about, of a cycle that of the first verdict, of a bake "
+    "that made the image or failed; null if there is none",
     "job_url": "that job's page in Tower's user interface; null if there is none",
     "troubled": "whether a `Work Failed` was published of this instance before in this wait: if so this is how it "
     "ended. "
@@ -134,11 +154,18 @@ CAUSES = [
         "the removal limit of an inventory, of nodes in Chef",
     ),
     (code(f"{event_fields.OF_A_CYCLE}web"), "in alerts: the cycles of a group, until one succeeds"),
+    (code(f"{event_fields.OF_A_BAKE}web"), "in alerts: the bakes of a group, until one succeeds"),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
 ]
+WORKFLOWS = (*CycleEvent, *BakeEvent)  # what is published of these is on a page of its own
 ABOUT = """\
 Every outcome is published on the account's default event bus, source `rollcall`, so that you can hang rules of your own
-on it. [A sample of each](event-samples.md), whole as a rule's target gets it, is in `events/announced/`.
+on it. [A sample of each](event-samples.md), whole as a rule's target gets it, is in `events/announced/`. What is
+published of cycles and bakes: [Events of cycles and bakes](events-workflows.md).
+"""
+ABOUT_WORKFLOWS = """\
+What is published of [cycles](../operate/cycle.md) and [bakes](../operate/bake.md), on the same bus and with the same
+fields about where it comes from as [the other events](events.md).
 """
 RULE = """\
 A rule for everything that fails, to a topic of yours, say:
@@ -165,7 +192,7 @@ def write() -> str:
     fields = {name for _, each in samples for name in each["detail"]} - set(ORIGIN)
     if fields != FIELDS.keys():
         raise ValueError(f"docs/generators/events.py: fields of no sample, or without words: {fields ^ FIELDS.keys()}")
-    rows = [(code(str(kind)), by, when) for kind, (by, when) in PUBLISHED.items()]
+    rows = [(code(str(kind)), by, when) for kind, (by, when) in PUBLISHED.items() if kind not in WORKFLOWS]
     return page(
         "Events",
         "events/announced",
@@ -175,9 +202,22 @@ def write() -> str:
         "## Fields",
         f"Each detail says where it comes from: {', '.join(code(each) for each in ORIGIN)} (stacks of one account and "
         "Region share the bus). The others:",
-        table(["field", "meaning", "in"], _fields(samples)),
+        table(["field", "meaning", "in"], _fields(samples, set(PUBLISHED) - set(WORKFLOWS))),
         "## Causes",
         table(["cause", "what it is about"], CAUSES),
+    )
+
+
+def write_workflows() -> str:
+    """The page about what is published of cycles and of bakes."""
+    rows = [(code(str(kind)), when) for kind, (_, when) in PUBLISHED.items() if kind in WORKFLOWS]
+    return page(
+        "Events of cycles and bakes",
+        "events/announced",
+        ABOUT_WORKFLOWS,
+        table(["detail type", "published when"], rows),
+        "## Fields",
+        table(["field", "meaning", "in"], _fields(read_samples(), set(WORKFLOWS))),
     )
 
 
@@ -196,14 +236,18 @@ def read_samples() -> list[tuple[str, dict[str, Any]]]:
     return sorted(found, key=lambda each: order.index(each[1]["detail-type"]))
 
 
-def _fields(samples: list[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, str, str]]:
+def _fields(samples: list[tuple[str, dict[str, Any]]], of: Set[str]) -> Iterator[tuple[str, str, str]]:
+    """The fields of some kinds of events, each with those of these that have it."""
     for name, meaning in FIELDS.items():
-        having = list(dict.fromkeys(each["detail-type"] for _, each in samples if name in each["detail"]))
-        yield code(name), meaning, "all" if len(having) == len(PUBLISHED) else ", ".join(_listed(having))
+        kinds = [each["detail-type"] for _, each in samples if name in each["detail"]]
+        if having := [kind for kind in dict.fromkeys(kinds) if kind in of]:
+            yield code(name), meaning, "all" if len(having) == len(of) else ", ".join(_listed(having))
 
 
 def _listed(kinds: list[str]) -> Iterator[str]:
-    """Kinds of events; those of cycles in two words, for they all have the same fields."""
-    yield from (code(each) for each in kinds if each not in tuple(CycleEvent))
+    """Kinds of events; those of cycles and of bakes in two words, for they all have the same fields."""
+    yield from (code(each) for each in kinds if each not in WORKFLOWS)
     if set(kinds) & set(CycleEvent):
         yield "those of cycles"
+    if set(kinds) & set(BakeEvent):
+        yield "those of bakes"

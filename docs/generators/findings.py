@@ -41,13 +41,14 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the mo
     },
     "doctor-findings-cycles": {
         "Cycles of groups": ("doctor/cycle_findings",),
+        "Bakes of groups": ("doctor/bake_findings",),
     },
 }
 TITLES = {
     "doctor-findings": "Findings of doctor",
     "doctor-findings-tower": "Findings of doctor about Tower",
     "doctor-findings-groups": "Findings of doctor about groups",
-    "doctor-findings-cycles": "Findings of doctor about cycles",
+    "doctor-findings-cycles": "Findings of doctor about cycles and bakes",
 }
 ABOUT = """\
 The finding's name is the end of its key, as in the incident `doctor: group web: no launch hook`. … stands for what

@@ -46,13 +46,17 @@ MEANING = {
     "CycleSeconds": "from the start of a cycle to its end",
     "CycleInstancesReplaced": "new instances at the end of a cycle",
     "CycleTargetDips": "moments in which a cycle left a target group too few healthy targets; 0 where all is well",
+    "ImagesBaked": "bakes by `Image Baked`",
+    "ImagesFailed": "bakes by `Image Failed`",
+    "ImagesRetired": "images by `Image Retired`",
+    "BakeSeconds": "from the start of a bake to its version, or to its failure",
     "Findings": "what doctor's daily run found, by severity",
 }
 ABOUT = f"""\
 Namespace `{NAMESPACE}`, written with the logs (CloudWatch's embedded metric format). *service* is the function
-(`register`, `gate`, `cleanup`, `reconcile`, `cycle`, `doctor`, `alert`), *group* the Auto Scaling group. "service;
-group" means that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one account and
-Region would add to the same metrics, and sound each other's alarms: deploy one.
+(`register`, `gate`, `cleanup`, `reconcile`, `cycle`, `bake`, `doctor`, `alert`), *group* the Auto Scaling group.
+"service; group" means that there are two of it. Instances, jobs and errors are never dimensions. Two stacks in one
+account and Region would add to the same metrics, and sound each other's alarms: deploy one.
 """
 COST = """\
 Every value of the seconds and milliseconds is kept, so percentiles are exact. A metric costs in the hours in which it

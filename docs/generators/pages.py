@@ -18,6 +18,7 @@ from . import (
     parameters,
     permissions,
     tags,
+    tags_of_bakes,
 )
 
 if TYPE_CHECKING:
@@ -36,10 +37,13 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors.md": errors.write,
     "reference/event-samples.md": events.write_samples,
     "reference/events.md": events.write,
+    "reference/events-workflows.md": events.write_workflows,
     "reference/metrics.md": metrics.write,
     **{f"reference/{name}.md": modules.writer(name) for name in modules.PACKAGES},
     "reference/parameters.md": parameters.write,
     "reference/permissions.md": permissions.write,
+    "reference/permissions-bakes.md": permissions.write_bakes,
     "reference/permissions-cycles.md": permissions.write_cycles,
     "reference/tags.md": tags.write,
+    "reference/tags-bakes.md": tags_of_bakes.write,
 }

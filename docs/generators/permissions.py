@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 Each function has a role of its own, with these permissions and no others. *Only with* names the parameter without which
-a permission is not there; what there is only with `Cycles` is on [a page of its own](permissions-cycles.md). With
-`SubnetIds` every function but alert also has AWS's own policy `AWSLambdaVPCAccessExecutionRole`.
+a permission is not there; what there is only with `Cycles`, or only with `Bakes`, is on pages of its own:
+[cycles](permissions-cycles.md), [bakes](permissions-bakes.md). With `SubnetIds` every function but alert also has AWS's
+own policy `AWSLambdaVPCAccessExecutionRole`.
 """
 OF_CYCLES = """\
 In a stack with `Cycles=true` there is a state machine and a function for [cycles](../event-paths.md#a-cycle), each with
@@ -34,7 +35,20 @@ on the role in its instance profile. Name these roles in `PassableRoleArns`. A t
 Systems Manager also needs `ssm:GetParameters`: permitted for public ones, [not for your
 own](../operate/cycle-in-detail.md#images-named-by-parameters).
 """
-CYCLES = "RunsCycles"  # the condition of all that is on a page of its own
+OF_BAKES = """\
+In a stack with `Bakes=true` there is a state machine and a function for [bakes](../operate/bake.md), each with a role
+of its own, and reconcile may do more. Without it nothing of this is permitted. What the functions may do in every
+stack: [Permissions](permissions.md).
+
+What a bake makes has the tag `rollcall:made-by` from the moment it is made, and only what has this tag may be
+terminated, imaged, disabled, deregistered or deleted. EC2 allows no narrower permission than these:
+
+- A subnet, security group or key is any of the account's: EC2 does not know which group a launch is for.
+- A version of a launch template may hold anything: EC2 does not know what is in it. So only templates that are tagged
+  `rollcall:bake=true`, or that `BakeTemplateArns` names, may get versions.
+- Reading is about all resources, as it is everywhere in EC2.
+"""
+CYCLES, BAKES = "RunsCycles", "RunsBakes"  # the conditions of what is on pages of its own
 DEPLOYING = """\
 ## To deploy
 
@@ -50,7 +64,7 @@ The token's user needs these roles and no others: the contract tests run with th
 
 def write() -> str:
     """The page."""
-    parts = [ABOUT, *_roles(of_cycles=False)]
+    parts = [ABOUT, *_roles("")]
     roles = [(f"*{each.role}*", each.objects, each.purpose) for each in NEEDED]
     roles += [(f"*{each.role}*, sometimes", each.objects, each.purpose) for each in SOMETIMES]
     parts += [DEPLOYING, table(["resource type", "how many at most", "only with"], _made())]
@@ -60,17 +74,26 @@ def write() -> str:
 
 def write_cycles() -> str:
     """The page about what is permitted only with cycles."""
-    return page("Permissions for cycles", "template.yaml", OF_CYCLES, *_roles(of_cycles=True))
+    return page("Permissions for cycles", "template.yaml", OF_CYCLES, *_roles(CYCLES))
 
 
-def _roles(*, of_cycles: bool) -> Iterator[str]:
-    """The sections of the roles: what is permitted only with cycles, or all else."""
+def write_bakes() -> str:
+    """The page about what is permitted only with bakes."""
+    return page("Permissions for bakes", "template.yaml", OF_BAKES, *_roles(BAKES))
+
+
+def _roles(only: str) -> Iterator[str]:
+    """The sections of the roles: what is permitted only under this condition; for none what is on no other page."""
     for role, own in of_type("AWS::IAM::Role").items():
         if not role.endswith("Role") or not own["Properties"].get("Policies"):
             continue
-        if rows := [row for condition, row in _rows(role, own) if (condition == CYCLES) == of_cycles]:
+        if rows := [row for condition, row in _rows(role, own) if _page_of(condition) == only]:
             yield f"## {role.removesuffix('Role')}"
             yield table(["action", "on", "why", "only with"], rows)
+
+
+def _page_of(condition: str) -> str:
+    return condition if condition in (CYCLES, BAKES) else ""
 
 
 def _made() -> Iterator[tuple[str, str, str]]:

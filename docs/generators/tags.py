@@ -136,6 +136,8 @@ What the tag `{reader.CYCLE_TAG}` says, besides the keys below as KEY=VALUE:
 - `on-new-version`: one is due for each new version of the launch template.
 - `every=SCHEDULE`: one is due then, as in {SCHEDULE_FORM}.
 
+What a group's tags say of bakes: [Tags of bakes](tags-bakes.md).
+
 The same keys are those of a cycle's input, which goes before the tag. Tags hold no percent sign and no comma: write
 `25percent`, and lists as `25:100`. The keys without *in the tag* are about one cycle alone.
 """

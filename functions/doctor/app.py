@@ -22,7 +22,7 @@ from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.doctor.observations import CycleDefaults
+    from rollcall.doctor.observations import BakeDefaults, CycleDefaults
     from rollcall.domain.groups import Group
 
 announcer = FindingsAnnouncer("doctor")
@@ -50,6 +50,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         tower_at=lambda url: tower_afresh(url, context),
         seconds_left=seconds_left,
         cycle_defaults=_cycle_defaults,
+        bake_defaults=_bake_defaults,
     )
     with announcer.publishing(here.settings, here.tower, context):
         observed = observer.observe(request.groups)
@@ -68,3 +69,9 @@ def _cycle_defaults(group: Group) -> CycleDefaults | None:
     from rollcall.cycle.request import cycle_defaults  # only installations with cycles need it
 
     return cycle_defaults(group)
+
+
+def _bake_defaults(group: Group) -> BakeDefaults | None:
+    from rollcall.bake.defaults import bake_defaults  # only installations with bakes need it
+
+    return bake_defaults(group)

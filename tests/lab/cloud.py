@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lab.aws.embedded import ACCOUNT, OPEN_POLICY, REGION, EmbeddedAws, Transition
+from lab.rights import Rights
 from lab.tower.embedded import Tower
 from lab.traffic.health import HealthCheck
 from lab.traffic.service import Start
@@ -182,7 +183,7 @@ class Group:
 
         data: of the launch template, as its API names them; UserData as bytes. default: whether it is the default.
         """
-        ec2, template = self.cloud.aws.client("ec2"), self._launch_template_id()
+        ec2, template = self.cloud.aws.client("ec2"), self.launch_template_id()
         if isinstance(data.get("UserData"), bytes):
             data["UserData"] = base64.b64encode(data["UserData"]).decode()
         (newest,) = ec2.describe_launch_template_versions(LaunchTemplateId=template, Versions=["$Latest"])[
@@ -196,7 +197,8 @@ class Group:
             ec2.modify_launch_template(LaunchTemplateId=template, DefaultVersion=number)
         return number
 
-    def _launch_template_id(self) -> str:
+    def launch_template_id(self) -> str:
+        """The id of the group's launch template, of its policy's if it has one."""
         described = self.described()
         policy = described.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {})
         return str((policy.get("LaunchTemplateSpecification") or described["LaunchTemplate"])["LaunchTemplateId"])
@@ -216,7 +218,7 @@ class Group:
 
     def use_version(self, version: str) -> None:
         """Let the group launch from this version of its launch template: a number, $Latest or $Default."""
-        template = {"LaunchTemplateId": self._launch_template_id(), "Version": version}
+        template = {"LaunchTemplateId": self.launch_template_id(), "Version": version}
         policy = self.described().get("MixedInstancesPolicy")
         if policy:
             launch = {**policy["LaunchTemplate"], "LaunchTemplateSpecification": template}
@@ -259,6 +261,7 @@ class Cloud:
     directory takes logs. address_pool is the network of the instances' private addresses. wait_scale, forks: see
     EmbeddedAws. runs: of reconcile, by hand, as they ended. asking_since: by group, when it got the job template that
     it has; epoch seconds. read_only: inventories that the functions' token may, or might for a while, only read.
+    rights: what functions use of what their roles allow.
     """
 
     def __init__(
@@ -278,6 +281,7 @@ class Cloud:
         self.runs: list[Run] = []
         self.asking_since: dict[str, float] = {}
         self.read_only: set[str] = set()
+        self.rights = Rights(self)
         self._stack = ExitStack()
         self._images = count(1)
         self._physical_ids: dict[str, str] = {}

@@ -9,6 +9,7 @@ What holds at any time is in broken_invariants(). I4 holds once nothing moves an
 
 from __future__ import annotations
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from copy import replace
@@ -199,7 +200,7 @@ def _is_on(period: HostPeriod, time: float) -> bool:
 
 def _jobs_are_limited(cloud: Cloud) -> Iterator[str]:
     """I3: every job of ours names its hosts, and ran on no other."""
-    instances = {each.instance_id for each in cloud.aws.transitions()}
+    instances = {each.instance_id for each in cloud.aws.transitions()} | cloud.aws.images.launched()
     for job in cloud.tower.jobs_ever():
         if job.launched_by == OPERATOR:
             continue
@@ -342,7 +343,7 @@ def _our_hosts_are_what_serves(cloud: Cloud) -> Iterator[str]:
 
     One that rests has one that is disabled and marked so. A copy in another inventory is no host of ours here. One that
     serves may be disabled, by a person. A host that lost our marker is still ours if it was not a person who took it
-    away.
+    away. One of an instance that a bake launched stays until the time in its marker.
     """
     homes, moving = _homes(cloud), set(_moving(cloud))
     ours = [host for host in cloud.tower.hosts() if is_ours(host) and not is_copy(host)]
@@ -356,11 +357,17 @@ def _our_hosts_are_what_serves(cloud: Cloud) -> Iterator[str]:
         wanted = homes.get(instance_id)
         if wanted:
             yield from _untrue(host, wanted)
-        elif instance_id not in moving:
+        elif instance_id not in moving and not _is_kept_for_a_bake(host):
             yield f"I4: {host.name} is a host of {host.inventory}, and its instance serves in no group"
     for life in cloud.tower.host_lives():
         if life.removed is None and _lost_its_marker(life):
             yield f"I4: {life.name} is a host of {life.inventory}, and lost our marker instead of going"
+
+
+def _is_kept_for_a_bake(host: HostRecord) -> bool:
+    """Whether a bake launched a host's instance, and its time is not over."""
+    marker = host.variables["rollcall"]
+    return "role" in marker and float(marker["until"]) > time.time()
 
 
 def _untrue(host: HostRecord, wanted: _Home) -> Iterator[str]:

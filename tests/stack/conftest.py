@@ -72,7 +72,7 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clo
     with Cloud(
         tmp_path_factory.mktemp("lab"), address_pool=ADDRESS_POOL, tower=Tower(), wait_scale=WAIT_SCALE, forks=True
     ) as cloud:
-        cloud.deploy(built, LoadBalancers="true", Cycles="true")
+        cloud.deploy(built, LoadBalancers="true", Cycles="true", Bakes="true")
         yield cloud
 
 
@@ -102,6 +102,7 @@ def full_cloud(
             built,
             LoadBalancers="true",
             Cycles="true",
+            Bakes="true",
             NotificationTopicArn=TOPIC,
             NotifyingTopicArns=f"arn:aws:sns:{REGION}:{ACCOUNT}:*",
             ChefSecretArn=secrets.create_secret(Name=CHEF_SECRET, SecretString=server.secret(url))["ARN"],

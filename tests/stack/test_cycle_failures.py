@@ -194,6 +194,12 @@ def kill_at(cloud: Cloud, after: bool, **calls: tuple[int, ...]) -> None:
         cloud.aws.kill(cloud.function_name("CycleFunction"), f"autoscaling:{action}", *numbers, after=after)
 
 
+def replace_none(group: Group, old: set[str]) -> None:
+    """Let no instance be launched in place of a new one that fails: the third that fails in a row would be held."""
+    eventually(lambda: len(set(group.states()) - old) == len(old), "the new ones are launched")
+    group.cloud.aws.refuse_launches(group.name, "No third one is launched.")
+
+
 def put_back(group: Group, version: str) -> bool:
     """Whether a group is on this version, a number or an alias, and no cycle's mark is left."""
     assert group.described()["LaunchTemplate"]["Version"] == version
@@ -254,6 +260,7 @@ def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     tower.fail_host(new_hosts(name, old))
     kill_at(cloud, after, CancelInstanceRefresh=(1,))
     cycle = start_cycle(group, launch_template_version=version, batch=2, rollback=False)
+    replace_none(group, old)
     state = cycle.waited()
     assert cycle.failures("Follow") == 1, "it was not killed"
     assert state["result"] == "failed"
@@ -287,6 +294,7 @@ def test_changes_that_are_made_again_because_their_answers_were_lost_are_made_on
         cloud.aws.lose_answers(f"autoscaling:{action}", 1)
     cloud.aws.forget_calls()
     cycle = start_cycle(group, batch=2, pin=True, rollback=rollback)
+    replace_none(group, old)
     state = cycle.waited()
     assert (state["result"], [each["Status"] for each in group.refreshes()]) == (result, [status])
     assert "task 'provision' failed on" in state["reason"]

@@ -201,3 +201,52 @@ def test_an_execution_that_is_aged_has_begun_and_ended_earlier_and_has_still_com
     assert after["status"] == "SUCCEEDED"
     with pytest.raises(ValueError, match="aged-executions"):
         lab.aws.age_execution(f"{execution}-other", 700)
+
+
+def nested(lab: Lab, inner: str, name: str) -> str:
+    """A state machine that runs another one, waits for it, and keeps what came of it; and its ARN."""
+    outer = Lab(lab.aws, f"{lab.name}-outer")
+    return machine(
+        outer,
+        {
+            "Run": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::states:startExecution.sync:2",
+                "Parameters": {"StateMachineArn": inner, "Name": name, "Input.$": "$"},
+                "Catch": [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "Caught"}],
+                "End": True,
+            },
+            "Caught": {"Type": "Pass", "End": True},
+        },
+    )
+
+
+def test_a_task_waits_for_an_execution_that_is_like_any_other(lab: Lab) -> None:
+    queue = heard(lab)
+    inner = machine(lab, waiting())
+    outer = nested(lab, inner, "nested")
+    found = json.loads(await_status(lab, start(lab, outer, {"wait": 1}), "SUCCEEDED")["output"])
+    assert (found["Status"], found["Output"]) == ("SUCCEEDED", {"wait": 1})
+    assert statuses(queue, found["ExecutionArn"]) == ["RUNNING", "SUCCEEDED"]
+    again = json.loads(await_status(lab, start(lab, outer, {"wait": 1}, name="two"), "SUCCEEDED")["output"])
+    assert again["error"]["Error"] == "StepFunctions.ExecutionAlreadyExistsException"
+
+
+def test_a_nested_execution_that_fails_is_caught_with_its_description(lab: Lab) -> None:
+    inner = machine(lab, {"Fail": {"Type": "Fail", "Error": "RolledBack", "Cause": "an alarm"}})
+    execution = start(lab, nested(lab, inner, "nested"), {"group": "web"})
+    found = json.loads(await_status(lab, execution, "SUCCEEDED")["output"])["error"]
+    cause = json.loads(found["Cause"])
+    assert (found["Error"], cause["Status"]) == ("States.TaskFailed", "FAILED")
+    assert (cause["Error"], cause["Cause"]) == ("RolledBack", "an alarm")
+
+
+def test_a_nested_execution_is_stopped_with_the_one_that_waits_for_it(lab: Lab) -> None:
+    inner = machine(lab, waiting())
+    outer = start(lab, nested(lab, inner, "nested"), {"wait": LONG})
+    running = f"{inner.replace(':stateMachine:', ':execution:')}:nested"
+    client = lab.aws.client("stepfunctions")
+    eventually(lambda: client.list_executions(stateMachineArn=inner, statusFilter="RUNNING")["executions"])
+    client.stop_execution(executionArn=outer)
+    await_status(lab, running, "ABORTED")
+    assert described(lab, outer)["status"] == "ABORTED"

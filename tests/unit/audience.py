@@ -10,6 +10,7 @@ from logging import StreamHandler
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from rollcall.telemetry.bake_announcer import BakeAnnouncer
 from rollcall.telemetry.cycle_announcer import CycleAnnouncer
 from rollcall.telemetry.doctor_announcer import FindingsAnnouncer
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
@@ -47,7 +48,7 @@ def read_metrics(text: str) -> list[Metric]:
     return found
 
 
-class EveryAnnouncer(RunAnnouncer, FindingsAnnouncer, CycleAnnouncer):
+class EveryAnnouncer(RunAnnouncer, FindingsAnnouncer, CycleAnnouncer, BakeAnnouncer):
     """Says what any function says."""
 
 

@@ -24,7 +24,7 @@ from rollcall.lifecycle.target_watch import TargetHealthChange
 from rollcall.reconcile.result import Fix, RunOutcome, Summary
 from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
-from unit import cycle_news
+from unit import bake_news, cycle_news
 from unit.audience import EveryAnnouncer, Metric, read_metrics
 from unit.cycle_news import EXECUTION, answer_of
 from unit.fakes import ACCOUNT, REGION, FakeBus
@@ -104,6 +104,9 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.announce_step(answer_of(CycleEvent.PROGRESS), EXECUTION)
         for kind in cycle_news.ENDED:
             announcer.announce_step(cycle_news.ended(kind), EXECUTION)
+        for ending in bake_news.ENDED:
+            announcer.announce_bake(bake_news.bake_ended(ending))
+        announcer.announce_bake(bake_news.RETIRED)
         announcer.count_findings([])
         findings = [Diagnosed("subject", "what", each, "reason", "remedy") for each in Severity]
         with suppress(Throttled):  # which it raises where the bus takes nothing

@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
-import boto3
 import typer
-from rich.text import Text
 
-from rollcall.aws.client import CLIENT_CONFIG
-from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.cycle.request import Follow, Protected, Standby
-from rollcall.cycle.state import CycleResult
-from rollcall.domain.console_pages import execution_url
-from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
-from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.names import key_of, timestamp_key
-from rollcall_cli.cycling import listing
-from rollcall_cli.cycling.executions import DRY_KEY, CycleExecutions, Started
-from rollcall_cli.cycling.following import display, follow
-from rollcall_cli.cycling.refresh import QUESTIONS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
+from rollcall_cli.cycling.refresh import Stop
 from rollcall_cli.cycling.request import CycleOptions, OnFailure, request_of
-from rollcall_cli.cycling.words import answer_of, code_of, ending_of
+from rollcall_cli.cycling.run import CycleRun, cycle_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun, in_words, note_change
-from rollcall_cli.screen import console, print_json, progress_line, silence
-from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.running import NotRun
+from rollcall_cli.workflows.executions import DRY_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
-    from rollcall_cli.cycling.executions import CycleExecution
-
-MACHINE = "CycleStateMachine"  # its logical id
-TO_START = "states:StartExecution"
-TO_READ = "states:DescribeExecution, states:GetExecutionHistory and states:ListExecutions"
 AT_ONCE = "{} and {} are two things: name one."
 
 
@@ -132,7 +109,7 @@ def cycle(
     ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
     _require_one_way([name for name, named in ways.items() if named], wanted, key, group)
     connect(region, profile)
-    run = _Run(_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
+    run = CycleRun(cycle_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
     if group is None:
         return run.list_latest()
     if watch:
@@ -155,152 +132,3 @@ def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None,
         raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one cycle runs at most.")
     if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
         raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
-
-
-def _executions(stack: str) -> CycleExecutions:
-    """Those of the stack's state machine. Raises NotRun where it has none."""
-    try:
-        machine = physical_id(stack, MACHINE)
-    except NoResource as error:
-        raise NotRun(
-            f"Stack {stack} runs no cycles: it has no state machine {MACHINE}. Deploy it with the "
-            "parameter Cycles=true."
-        ) from error
-    return CycleExecutions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)
-
-
-class _Run:
-    """One run of the command. group: empty for the list. key: as the operator gave it."""
-
-    def __init__(
-        self, executions: CycleExecutions, group: str, key: str | None, given: Given, *, as_json: bool
-    ) -> None:
-        self._executions = executions
-        self._group = group
-        self._key = key
-        self._given = given
-        self._as_json = as_json
-
-    def list_latest(self) -> ExitCode:
-        """The last cycles of all groups."""
-        cycles = [listing.listed(each) for each in self._asked(lambda: self._executions.latest(listing.LISTED))]
-        if self._as_json:
-            print_json(listing.answer_of(cycles))
-        elif cycles:
-            console().print(listing.table(cycles))
-        else:
-            print("No group was cycled in the last 90 days.")
-        return ExitCode.OK
-
-    def start(self, request: Mapping[str, Any]) -> ExitCode:
-        """A new cycle, or the one that there is with this key; followed to its end."""
-        dry_run = bool(request.get("dry_run"))
-        key = self._key or f"{DRY_KEY if dry_run else ''}{timestamp_key(time.time())}"
-        try:
-            started = self._asked(lambda: self._executions.start(self._group, key, request), TO_START)
-        except NotRun as error:
-            if not isinstance(error.__cause__, AwsUnavailable) or isinstance(error.__cause__, Throttled) or dry_run:
-                raise
-            note_change()
-            shows = command("rollcall", "cycle", "--watch", *self._given.rollcall, *operand(self._group))
-            raise NotRun(f"{error}\nIt may have begun all the same: {shows}") from error
-        if not started.attached and not dry_run:
-            note_change()
-        return self._follow(started, request if started.attached else None)
-
-    def watch(self) -> ExitCode:
-        """The cycle with the key; without one that which runs, else the last one."""
-        if self._key is None:
-            arn = self._asked(lambda: self._executions.newest(self._group))
-        else:
-            arn = self._asked(lambda: self._executions.named(self._group, self._key or ""))
-        if arn is None:
-            which = f" with the key {self._key!r}" if self._key else ""
-            raise NotRun(f"Group {self._group!r} has no cycle{which} of the last 90 days: nothing is there to watch.")
-        return self._follow(Started(arn, attached=True))
-
-    def stop(self, how: Stop, questions: Questions) -> ExitCode:
-        """Cancel or roll back the refresh of the cycle that runs, and follow that cycle to its end."""
-        arn = self._asked(lambda: self._executions.running(self._group))
-        if arn is None:
-            raise NotRun(f"No cycle of Rollcall's runs for group {self._group!r}: nothing was changed.")
-        execution = self._asked(lambda: with_refresh(lambda: self._executions.read(arn), sleep))
-        refreshes = InstanceRefreshes(arn.split(":")[3])
-        shown = require_its_own(execution, active(refreshes, self._group))
-        if shown.status == UNDER_WAY[how]:
-            progress_line(f"That is under way already: {shown.status}. {shown.reason}".rstrip())
-        elif questions.agree(QUESTIONS[how].format(group=self._group)):
-            stop(refreshes, self._group, how)
-        else:
-            progress_line("Nothing was changed.")
-            return ExitCode.NOT_RUN
-        return self._follow(Started(arn, attached=True))
-
-    def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None) -> ExitCode:
-        """To its end. wanted: the request of one that was to be started, and was there already."""
-        progress_line(f"cycle {started.name}: {execution_url(started.arn)}")
-        unsaid = wanted is not None
-
-        def read() -> CycleExecution:
-            nonlocal unsaid
-            execution = self._executions.read(started.arn)
-            if unsaid:
-                self._say_attached(execution, wanted)
-                unsaid = False
-            return execution
-
-        try:
-            execution = follow(read, display(), sleep)
-        except RollcallError as error:
-            raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error
-        except KeyboardInterrupt:
-            progress_line(self._how_to_go_on(started))
-            raise
-        self._print(execution, attached=started.attached)
-        return code_of(execution)
-
-    def _say_attached(self, there: CycleExecution, wanted: Mapping[str, Any] | None) -> None:
-        words = "is running" if there.running else "is over"
-        progress_line(f"A cycle with this key is there already, and {words}: this shows it, and starts none.")
-        if there.state and there.state.result == CycleResult.REFUSED:
-            progress_line("It was refused then, and changed nothing. To try again give another --key.")
-        if there.request != wanted:
-            progress_line(
-                f"It was started with other options: {json.dumps(there.request, sort_keys=True)}. For a cycle with "
-                "yours give another --key."
-            )
-
-    def _how_to_go_on(self, started: Started) -> str:
-        if key_of(started.name, self._group).startswith(DRY_KEY):
-            return "The dry run goes on by itself, and changes nothing."
-        named = options("--key", [self._key] if self._key else [])
-        words = {
-            way: command("rollcall", "cycle", way, *self._given.rollcall, *own, *operand(self._group))
-            for way, own in (("--watch", named), ("--cancel", ()))
-        }
-        return f"The cycle goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
-
-    def _print(self, execution: CycleExecution, *, attached: bool) -> None:
-        """How it ended. Where that is not read any more the exit code says it all the same."""
-        url = execution_url(execution.arn)
-        try:
-            if self._as_json:
-                print_json(answer_of(execution, url, attached=attached))
-            else:
-                self._show(execution)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            silence(sys.stdout)
-
-    def _show(self, execution: CycleExecution) -> None:
-        out, ending = console(), ending_of(execution)
-        out.print(Text(ending.heading, style="bold green" if ending.well else "bold red"), soft_wrap=True)
-        for line in ending.lines:
-            out.print(Text(f"  {line}"), soft_wrap=True)
-
-    def _asked[T](self, ask: Callable[[], T], needed: str = TO_READ) -> T:
-        """What AWS answers. Raises NotRun, with the permissions that it takes."""
-        try:
-            return ask()
-        except RollcallError as error:
-            raise NotRun(in_words(error, needed)) from error

@@ -27,7 +27,7 @@ from rollcall_cli.stack import ONCE, not_asked, physical_id
 ANSWER_TIMEOUT = 320  # seconds; the longest timeout of a function, doctor's, and a little
 LOG_TAIL = 4096  # bytes of the log that Lambda gives back with the answer
 FROM_STDIN = "-"
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle", "doctor", "alert")
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle", "bake", "doctor", "alert")
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from rich.text import Text
 
 from rollcall.cycle.state import CycleResult
 from rollcall_cli.times import moment, shortly
-
-from .executions import Status
+from rollcall_cli.workflows.executions import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

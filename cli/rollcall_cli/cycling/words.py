@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.cycle.state import CycleResult, Phase
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import clock, shortly
-
-from .executions import Status
+from rollcall_cli.workflows.executions import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

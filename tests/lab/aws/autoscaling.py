@@ -101,7 +101,7 @@ class Addresses:
 class Engine:
     """Runs all groups of all accounts and Regions.
 
-    clock: seconds since the epoch, for whoever acts between two ticks.
+    clock: seconds since the epoch, for whoever acts between two ticks. addresses: private ones, of all instances.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Engine:
         self._detached: list[Instance] = []
         self._actions: dict[str, Action] = {}  # those in progress, by token
         self._tested: set[tuple[Scope, str, str, str | None]] = set()
-        self._addresses = Addresses(address_pool)
+        self.addresses = Addresses(address_pool)
         self._public_addresses = Addresses(PUBLIC_ADDRESSES)
 
     async def run(self) -> None:
@@ -178,7 +178,7 @@ class Engine:
 
     def free_addresses(self, subnet: str) -> int:
         """Return how many addresses of a subnet are free."""
-        return self.limits.free(subnet, self._addresses.left, self._used)
+        return self.limits.free(subnet, self.addresses.left, self._used)
 
     def leave_free(self, subnet: str, free: int) -> None:
         """Let a subnet have so many free addresses now."""
@@ -456,7 +456,7 @@ class Engine:
         if instance.addresses_held:
             instance.addresses_held = False
             cloud.release_addresses(instance.instance_id)
-            self._addresses.free(instance.address)
+            self.addresses.free(instance.address)
             if instance.public_address:
                 self._public_addresses.free(instance.public_address)
 
@@ -558,14 +558,14 @@ class Engine:
         subnet = _emptiest_subnet(group, used)
         if self.limits.is_put_off(group, now):
             return None
-        refusal = self.limits.refusal(group, subnet, self._addresses.left, self._used, now)
+        refusal = self.limits.refusal(group, subnet, self.addresses.left, self._used, now)
         if refusal:
             self.activities.fail_launch(scope, group, refusal, cause, now)
             return None
         template = self._choose(group)
         used[subnet] += 1
         zone = cloud.subnet_zone(subnet) or group["AvailabilityZones"][0]
-        address = self._addresses.take()
+        address = self.addresses.take()
         assert address, "there was a free one"
         public_address = self._public_addresses.take()
         instance_id = cloud.launch_instance(

@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+from lab.aws.recursion import last_function
+
 TRACE_HEADER = "x-amzn-trace-id"
 RATE_EXCEEDED = "Rate exceeded"
 NOT_AUTHORIZED = "You are not authorized to perform this operation."
@@ -56,18 +58,29 @@ class Throttle:
 class Death:
     """The calls of these numbers get no answer: they are a function's last, and are done before its end, or are not.
 
-    function: whose process ends; empty where the answer alone is lost. after: whether the calls are done.
+    function: whose process ends; empty where the answer alone is lost. after: whether the calls are done. key: the
+    function's in a Lineage; empty where calls of any count.
     """
 
     function: str
     numbers: Collection[int]
     after: bool
+    key: str = ""
     calls: int = 0
 
     def comes(self) -> bool:
         """Count a call and return whether it is one of them."""
         self.calls += 1
         return self.calls in self.numbers
+
+
+@dataclass
+class Refused:
+    """The next calls get this error."""
+
+    code: str
+    words: str
+    calls: int
 
 
 class Calls:
@@ -78,17 +91,23 @@ class Calls:
         self._denials: dict[str, Denials] = {}
         self._throttles: dict[str, Throttle] = {}
         self._deaths: dict[str, Death] = {}
+        self._refused: dict[str, Refused] = {}
 
-    def kill(self, function: str, action: str, numbers: Collection[int], *, after: bool) -> None:
-        """Let a function (its name) die of the calls of these numbers of an action, counted from now on.
+    def kill(self, function: str, action: str, numbers: Collection[int], *, after: bool, key: str = "") -> None:
+        """Let a function (its name) die of its calls of these numbers of an action, counted from now on.
 
-        Without a name only their answers are lost.
+        key: what stands for it in a Lineage. Without a name only answers are lost, of whoever calls.
         """
-        self._deaths[action] = Death(function, numbers, after)
+        self._deaths[action] = Death(function, numbers, after, key)
+
+    def refuse(self, action: str, code: str, words: str, calls: int) -> None:
+        """Refuse the next calls of an action with an error of this code."""
+        self._refused[action] = Refused(code, words, calls)
 
     def spare(self) -> None:
-        """Let no function die of a call any more."""
+        """Let no function die of a call any more, and no call be refused that is to be once or twice."""
         self._deaths.clear()
+        self._refused.clear()
 
     def throttle(self, action: str | None, every: int) -> None:
         """Refuse each `every`-th call of an action from now on; None refuses none of any action."""
@@ -111,9 +130,13 @@ class Calls:
             return None
         name = f"{service}:{action}"
         self.counts[name] += 1
+        refused = self._refused.get(name)
+        if refused and refused.calls > 0:
+            refused.calls -= 1
+            return _refusal(service, headers, 400, (refused.code, refused.code), refused.words)
         denials, throttle = self._denials.get(name), self._throttles.get(name)
         if denials and denials.refuses():
-            return _denial(service, name, headers)
+            return denial(service, name, headers)
         if throttle and throttle.refuses():
             return _refusal(service, headers, 400, ("ThrottlingException", "Throttling"), RATE_EXCEEDED)
         return None
@@ -121,6 +144,8 @@ class Calls:
     def death(self, headers: Mapping[str, str], body: bytes) -> Death | None:
         """Return what a function's call that may pass is to be its end by, if it is."""
         death = self._deaths.get(f"{service_of(headers)}:{action_of(headers, body)}")
+        if death and death.key and death.key != last_function(headers.get(TRACE_HEADER)):
+            return None
         return death if death and death.comes() else None
 
 
@@ -141,10 +166,13 @@ def action_of(headers: Mapping[str, str], body: bytes) -> str:
     return action
 
 
-def _denial(service: str, action: str, headers: Mapping[str, str]) -> Refusal:
+def denial(service: str, action: str, headers: Mapping[str, str], resource: str = "") -> Refusal:
+    """Return the error for what a caller may not do. resource: an ARN, where it is about one."""
+    about = f"{action} on resource: {resource}" if resource else action
     if service == "ec2":
-        return _refusal(service, headers, 403, ("", "UnauthorizedOperation"), NOT_AUTHORIZED)
-    words = f"User is not authorized to perform: {action}"
+        words = f"{NOT_AUTHORIZED} User is not authorized to perform: {about}" if resource else NOT_AUTHORIZED
+        return _refusal(service, headers, 403, ("", "UnauthorizedOperation"), words)
+    words = f"User is not authorized to perform: {about}"
     return _refusal(
         service, headers, 400 if "x-amz-target" in headers else 403, ("AccessDeniedException", "AccessDenied"), words
     )

@@ -99,3 +99,35 @@ class Invocation:
     """Records that were handed over."""
     failed: bool
     """The function ended in an error or its timeout, or was throttled; messages that it gave back do not count."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What images and instances outside of groups take, in seconds."""
+
+    image: float = 0.2
+    """From CreateImage until an image is no longer pending."""
+    boot: float = 0.1
+    """From a launch until an instance is running."""
+    checks: float = 0.2
+    """From then until its status checks have a result."""
+    shutdown: float = 0.1
+    """From a termination until an instance is terminated."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a call of a function needed: an action on a resource, and the Sid of the statement that decided."""
+
+    action: str
+    resource: str
+    allowed: bool
+    sid: str
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An action that a statement of a function's role allows, with the statement's Sid; it may be a pattern."""
+
+    sid: str
+    action: str

@@ -8,6 +8,8 @@ Amazon EC2 Auto Scaling user guide ("Troubleshoot Amazon EC2 Auto Scaling: EC2 i
 about a type that a zone does not offer; IAM user guide ("Troubleshoot access denied error messages").
 """
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ IMAGES = frozenset({"ami-12345678"})
 PARAMETER = "resolve:ssm:"
 NOT_OFFERED = {"c": frozenset({"m7g.large", "m7g.xlarge"})}
 """Instance types that a zone does not offer, by its letter."""
+ARM_FAMILY = re.compile(r"(a1|[a-z]+\d+[a-z]*g[a-z]*)[.]")
 BAD, DENIED, DRY = 400, 403, 412
 
 
@@ -52,8 +55,8 @@ class Launch:
 WELL = Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", DRY)
 
 
-def answer(launch: Launch, permissions: Permissions) -> Refusal:
-    """Return what EC2 says to a dry run."""
+def answer(launch: Launch, permissions: Permissions, has_image: Callable[[str], bool] | None = None) -> Refusal:
+    """Return what EC2 says to a dry run. has_image: whether there is an image; `is_image` if it is not given."""
     missing = _template_refusal(launch.template)
     if missing:
         return missing
@@ -63,11 +66,25 @@ def answer(launch: Launch, permissions: Permissions) -> Refusal:
         words = f"User is not authorized to perform: {lacking} {OURS}"
         return Refusal("UnauthorizedOperation", f"You are not authorized to perform this operation. {words}", DENIED)
     image, kind = str(data.get("ImageId", "")), str(cloud.type_in(data))
-    if not is_image(image):
+    if not (has_image or is_image)(image):
         return no_image([image])
-    if kind not in _types():
+    if not is_type(kind):
         return Refusal("InvalidParameterValue", f"{kind} is no instance type {OURS}")
     return _place_refusal(launch, kind) or WELL
+
+
+def architecture(kind: str) -> str:
+    """Return the architecture of an instance type.
+
+    Source: Amazon EC2 instance types guide ("Naming conventions": g behind the generation is AWS Graviton; a1 is, too).
+    """
+    family = ARM_FAMILY.match(kind)
+    return "arm64" if family else "x86_64"
+
+
+def is_type(kind: str) -> bool:
+    """Whether there is an instance type of this name."""
+    return kind in _types()
 
 
 def is_image(image: str) -> bool:

@@ -27,6 +27,8 @@ import boto3
 from botocore.config import Config
 
 from lab.aws.control import CONTROL, Invocation, TargetEvent, Timeout, Transition
+from lab.aws.embedded_images import EmbeddedImages
+from lab.aws.embedded_rights import EmbeddedRights
 from lab.aws.lifecycle import states
 from lab.aws.limits import SQS_BYTES
 from lab.aws.refresh import Rules
@@ -66,7 +68,8 @@ class EmbeddedAws:
     event source mapping gathers side by side. `sqs_bytes` is what one call that sends to a queue may hold.
     `wait_scale` is how long Step Functions waits for a second: of a Wait, between two tries, and until a timeout of an
     execution. `forks`: functions with layers start as forks of a process that has imported the AWS SDK, in half the
-    time, where the system is Linux.
+    time, where the system is Linux. `images`: how a test bends images and instances outside of groups. `rights`: what
+    functions use of what their roles allow.
     """
 
     endpoint_url: str
@@ -89,6 +92,8 @@ class EmbeddedAws:
         self._sqs_bytes = sqs_bytes
         self._wait_scale = wait_scale
         self._forks = forks and sys.platform == "linux"
+        self.images = EmbeddedImages(self._control)
+        self.rights = EmbeddedRights(self._control)
         self._clients: dict[tuple[str, str, str], Any] = {}
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -208,13 +213,17 @@ class EmbeddedAws:
         self._control("PUT", "denied-calls", {"action": action, "only": only})
 
     def kill(self, function: str, action: str, *numbers: int, after: bool = False) -> None:
-        """Kill a function (its name) at calls of an API action, those of these numbers from now on, named as in
+        """Kill a function (its name) at its calls of an API action, those of these numbers from now on, named as in
         `calls`: before each is done, or after that, with its answer unheard.
 
         As where its environment fails: nothing of it runs any more, and Lambda reports an error.
         """
         given = {"function": function, "action": action, "numbers": numbers, "after": after}
         self._control("PUT", "last-calls", given)
+
+    def refuse_call(self, action: str, code: str, words: str = "(words of the lab)", calls: int = 1) -> None:
+        """Refuse the next calls that functions make of an API action, named as in `calls`, with an error of AWS's."""
+        self._control("PUT", "refused-calls", {"action": action, "code": code, "words": words, "calls": calls})
 
     def lose_answers(self, action: str, *numbers: int) -> None:
         """Lose the answers to functions' calls of an API action, those of these numbers from now on, named as in
@@ -373,6 +382,7 @@ class EmbeddedAws:
         self._control("DELETE", "forced-states")
         self._control("DELETE", "refused-refreshes")
         self._control("DELETE", "launch-limits")
+        self.images.clear()
         self.lack()
         self.rule_refreshes()
 

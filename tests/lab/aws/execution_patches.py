@@ -1,17 +1,23 @@
 """What we replace of MiniStack's Step Functions, where it differs from AWS.
 
 MiniStack refuses to start twice what runs under the same name with the same input, knows no timeout of an execution,
-and lets one that was stopped go on retrying, and fail. Of a task it does not record that it was started.
+and lets one that was stopped go on retrying, and fail. Of a task it does not record that it was started. What a task
+waits for (startExecution.sync) it runs as an express workflow: under a name that was used before, without an event,
+and on after the execution that waits was stopped.
 
 Source: AWS Step Functions API reference (StartExecution is idempotent for standard workflows; StopExecution;
 HistoryEvent, TaskStartedEventDetails) and developer guide ("TimeoutSeconds" of a state machine: States.Timeout, status
-TIMED_OUT).
+TIMED_OUT; "Start a new AWS Step Functions state machine from a running execution", "Run a Job": what a task waits for
+is stopped where the task is aborted). That a nested execution which does not succeed is States.TaskFailed, with its
+description as the cause, is from published histories.
 """
 
 import contextvars
 import json
 import os
+import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from datetime import datetime
 from threading import Timer
 from typing import Any
@@ -22,9 +28,14 @@ from ministack.services import stepfunctions
 from lab.aws.ministack import Record, Response
 from lab.aws.notifications import timestamp
 
-RUNNING = "RUNNING"
+OK = 200
+RUNNING, SUCCEEDED = "RUNNING", "SUCCEEDED"
+STEP = 0.05
+"""Seconds from one look at an execution that is waited for to the next."""
 ENDS = "Execution"
 """What the events begin with that are about the whole of an execution."""
+running: ContextVar[str] = ContextVar("running", default="")
+"""The ARN of the execution that this thread runs a part of."""
 
 
 def install() -> None:
@@ -32,6 +43,7 @@ def install() -> None:
     _repeat_starts()
     _record()
     _time_out()
+    _nest()
 
 
 def age(execution_arn: str, seconds: float) -> bool:
@@ -88,6 +100,7 @@ def _time_out() -> None:
     scale = float(os.environ.get("SFN_WAIT_SCALE", "1"))
 
     def run_execution(execution_arn: str) -> None:
+        running.set(execution_arn)
         execution = stepfunctions._executions[execution_arn]
         seconds = _timeout_of(stepfunctions._state_machines.get(execution["stateMachineArn"]))
         if seconds is None:
@@ -121,3 +134,37 @@ def _end_late(execution: Record) -> None:
     about = {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
     stepfunctions._add_event(execution, "ExecutionTimedOut", about)
     stepfunctions._emit_execution_status_event(execution)
+
+
+def _nest() -> None:
+    """Let a task start an execution like any other, and wait for its end or that of its own execution."""
+
+    def invoke(resource: str, given: Record) -> Record:
+        status, _, body = stepfunctions._start_execution(stepfunctions._nested_start_execution_request(given))
+        answered = json.loads(body)
+        if status != OK:
+            error = f"StepFunctions.{answered['__type']}Exception"
+            raise stepfunctions._ExecutionError(error, answered.get("message", ""))
+        return _result(resource, _ended(answered["executionArn"], running.get()))
+
+    stepfunctions._invoke_nested_start_execution_sync = invoke
+
+
+def _ended(execution_arn: str, waiting: str) -> Record:
+    """Return the description of an execution once it has ended; it is stopped where the one that waits has ended."""
+    while stepfunctions._executions[execution_arn]["status"] == RUNNING:
+        waits = stepfunctions._executions.get(waiting)
+        if waits and waits["status"] != RUNNING:
+            stepfunctions._stop_execution({"executionArn": execution_arn})
+        time.sleep(STEP)
+    described: Record = json.loads(stepfunctions._describe_execution({"executionArn": execution_arn})[2])
+    return {f"{name[0].upper()}{name[1:]}": value for name, value in described.items() if value is not None}
+
+
+def _result(resource: str, described: Record) -> Record:
+    """Return what a task answers about an execution that it waited for; raise its error if that did not succeed."""
+    if described["Status"] != SUCCEEDED:
+        raise stepfunctions._ExecutionError("States.TaskFailed", json.dumps(described))
+    if resource.endswith(":2"):
+        described["Output"] = json.loads(described["Output"])
+    return described

@@ -52,6 +52,15 @@ EXPECTED = {
         " principal_keys: dict[str, typing.Any] = <factory>) -> None"
     ),
     "ministack.core.iam_evaluator._CONDITION_OPS": "dict",
+    "ministack.core.iam_evaluator._gather_role_policies": (
+        "(role_name: str, account_id: str) -> list[list[ministack.core.iam_evaluator.ParsedStatement]]"
+    ),
+    "ministack.core.iam_evaluator.evaluate": (
+        "(ctx: ministack.core.iam_evaluator.EvalContext,"
+        " policies: list[list[ministack.core.iam_evaluator.ParsedStatement]],"
+        " *limits: list[list[ministack.core.iam_evaluator.ParsedStatement]])"
+        " -> ministack.core.iam_evaluator.EvalResult"
+    ),
     "ministack.core.iam_evaluator.evaluate_resource_policy": (
         "(doc: str | dict | None, ctx: ministack.core.iam_evaluator.EvalContext, service: str | None = None,"
         " named_only: bool = False, direct_only: bool = False) -> ministack.core.iam_evaluator.EvalResult"
@@ -112,21 +121,39 @@ EXPECTED = {
     "ministack.services.ec2._images": "AccountRegionScopedDict",
     "ministack.services.ec2._instance_xml": "(inst)",
     "ministack.services.ec2._instances": "AccountRegionScopedDict",
+    "ministack.services.ec2._key_pairs": "AccountRegionScopedDict",
     "ministack.services.ec2._launch_instances_internal": (
         "(image_id, instance_type, subnet_id, count, key_name='', user_data='', sg_ids=None,"
         " requested_private_ip=None, iam_profile=None)"
     ),
+    "ministack.services.ec2._launch_templates": "AccountRegionScopedDict",
     "ministack.services.ec2._matches_filters": "(inst, filters)",
+    "ministack.services.ec2._new_image_id": "()",
+    "ministack.services.ec2._new_snapshot_id": "()",
+    "ministack.services.ec2._new_volume_id": "()",
     "ministack.services.ec2._p": "(params, key, default='')",
+    "ministack.services.ec2._parse_lt_data": "(params, prefix='LaunchTemplateData')",
+    "ministack.services.ec2.parse_qs": (
+        "(qs, keep_blank_values=False, strict_parsing=False, encoding='utf-8', errors='replace',"
+        " max_num_fields=None, separator='&')"
+    ),
+    "ministack.services.ec2._resolve_iam_instance_profile": "(iam_arn='', iam_name='', allow_missing=False)",
     "ministack.services.ec2._resolve_launch_template_data": "(spec)",
+    "ministack.services.ec2._security_groups": "AccountRegionScopedDict",
+    "ministack.services.ec2._snapshot_inner_xml": "(snap)",
+    "ministack.services.ec2._snapshots": "AccountRegionScopedDict",
     "ministack.services.ec2._subnets": "AccountRegionScopedDict",
     "ministack.services.ec2._tags": "AccountRegionScopedDict",
+    "ministack.services.ec2._volume_inner_xml": "(vol)",
+    "ministack.services.ec2._volumes": "AccountRegionScopedDict",
     "ministack.services.ec2._xml": "(status, root_tag, inner)",
     "ministack.services.eventbridge._dispatch_event": "(event, view=None)",
     "ministack.services.eventbridge._dispatch_to_lambda": "(arn, payload)",
     "ministack.services.eventbridge._dispatch_to_sqs": "(spec, payload, sqs_parameters=None)",
     "ministack.services.eventbridge._invoke_target": "(target, event, rule, view=None)",
     "ministack.services.eventbridge._put_events": "(data, allow_aws_source=False)",
+    "ministack.services.iam._lookup_instance_profile": "(name='', arn='')",
+    "ministack.services.kms._resolve_key": "(key_id_or_arn)",
     "ministack.services.lambda_svc._apply_filter_criteria": "(records: list[dict], esm: dict) -> list[dict]",
     "ministack.services.lambda_svc._emit_lambda_metrics": (
         "(function_name: str, duration_ms: float, error: bool, throttle: bool) -> None"
@@ -153,13 +180,17 @@ EXPECTED = {
     "ministack.services.scheduler._tick_schedules": "()",
     "ministack.services.stepfunctions._ExecutionError": "(error, cause)",
     "ministack.services.stepfunctions._add_event": "(execution, event_type, details=None)",
+    "ministack.services.stepfunctions._describe_execution": "(data)",
     "ministack.services.stepfunctions._emit_execution_status_event": "(execution) -> None",
     "ministack.services.stepfunctions._executions": "AccountRegionScopedDict",
     "ministack.services.stepfunctions._fail_execution": "(execution, error, cause)",
+    "ministack.services.stepfunctions._invoke_nested_start_execution_sync": "(resource, input_data)",
+    "ministack.services.stepfunctions._nested_start_execution_request": "(input_data)",
     "ministack.services.stepfunctions._resolve_state_machine_arn": "(arn)",
     "ministack.services.stepfunctions._run_execution": "(exec_arn)",
     "ministack.services.stepfunctions._start_execution": "(data)",
     "ministack.services.stepfunctions._state_machines": "AccountRegionScopedDict",
+    "ministack.services.stepfunctions._stop_execution": "(data)",
     "ministack.services.sns.publish_internal": (
         "(topic_arn: str, message, subject: str = '', *, message_structure: str = '',"
         " message_attributes: dict | None = None, message_group_id: str = '',"
@@ -178,6 +209,8 @@ EXPECTED = {
         "(method: str, path: str, headers: dict, body: bytes, query_params: dict) -> tuple"
     ),
     "ministack.services.ssm._PUBLIC_AMI_PARAMETERS": "dict",
+    "ministack.services.ssm._parameters": "AccountRegionScopedDict",
+    "ministack.services.ssm._select_parameter": "(name_or_arn)",
 }
 """What we use of MiniStack 1.5.33: a function's signature, or the type of anything else."""
 
@@ -307,6 +340,18 @@ def refusal(code: str, message: str) -> Response:
 # EC2 and load balancers.
 
 
+def ec2_answer(action: str, inner: str) -> Response:
+    """Return a successful answer of EC2. inner: the XML inside its response."""
+    response: Response = ec2._xml(200, f"{action}Response", inner)
+    return response
+
+
+def ec2_refusal(code: str, message: str, status: int) -> Response:
+    """Return an error of EC2."""
+    response: Response = ec2._error(code, message, status)
+    return response
+
+
 def launch_template_version(specification: Record) -> Record:
     """Return the launch template's id and name and the number and `Data` of the version that a group names."""
     known = provisioners._asg_launch_template({key: value for key, value in specification.items() if value})
@@ -433,6 +478,13 @@ def set_instance_state(instance_id: str, state: str) -> None:
         instance["State"] = {"Code": _STATE_CODES[state], "Name": state}
         if state == "terminated":
             instance["_terminated_at"] = time.time()
+
+
+def show_terminated(instance_id: str, seconds: float) -> None:
+    """Let an instance that was terminated be shown for so long: MiniStack forgets one after a minute."""
+    instance = ec2._instances.get(instance_id)
+    if instance:
+        instance["_terminated_at"] = time.time() + seconds - 60
 
 
 def start_instance(instance_id: str, now: float) -> None:
@@ -632,6 +684,12 @@ def function(mapping: Record) -> Record | None:
     found, _ = lambda_svc._get_func_record_for_qualifier(mapping["FunctionName"], mapping.get("Qualifier"))
     record: Record | None = found
     return record
+
+
+def function_arn(name: str) -> str:
+    """Return the ARN of a function of the current scope, "" if there is none of this name."""
+    found = lambda_svc._functions.get(name)
+    return str(found["config"]["FunctionArn"]) if found else ""
 
 
 def reserved_concurrency(record: Record) -> int | None:

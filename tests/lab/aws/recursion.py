@@ -36,10 +36,15 @@ def next_header(trace_headers: Iterable[str | None], function_arn: str) -> str:
         for function, count in _lineage(header).items():
             merged[function] = max(count, merged.get(function, 0))
     key = function_key(function_arn)
-    merged[key] = merged.get(key, 0) + 1
+    merged[key] = merged.pop(key, 0) + 1  # last: whoever reads the header knows whose invocation it is
     root = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
     lineage = "|".join(f"{function}:{count}" for function, count in merged.items())
     return f"Root={root};Parent={secrets.token_hex(8)};Sampled=0;Lineage={lineage}"
+
+
+def last_function(trace_header: str | None) -> str:
+    """Return what stands in a Lineage for the function that was invoked with it, "" without one."""
+    return next(reversed(_lineage(trace_header)), "")
 
 
 def _lineage(trace_header: str | None) -> dict[str, int]:

@@ -21,19 +21,27 @@ from hypercorn.config import Config
 from ministack.app import app as ministack
 
 from lab.asgi import Message, Receive, Send, read_body
-from lab.aws import environment_patches, execution_patches, launch_patches
+from lab.aws import environment_patches, execution_patches, image_patches, launch_patches
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import GROUP_TAG, Engine
 from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
 from lab.aws.control import CONTROL, FoundTarget
+from lab.aws.ec2_errors import Refused
 from lab.aws.event_source import EventSources
+from lab.aws.image_api import ImageApi
+from lab.aws.image_control import ImageControl
+from lab.aws.images import Images
+from lab.aws.outside import Outside
 from lab.aws.permissions import Permissions
+from lab.aws.recursion import function_key
 from lab.aws.refresh import Rules
 from lab.aws.refresh_api import RefreshApi
+from lab.aws.rights import Rights
 from lab.aws.stale_answers import StaleAnswers
 from lab.aws.target_groups import TargetGroups
+from lab.aws.versions import Versions
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -49,6 +57,8 @@ class Parts:
     stale: StaleAnswers
     permissions: Permissions
     refreshes: RefreshApi
+    images: ImageControl
+    rights: Rights
 
 
 def main() -> None:
@@ -77,9 +87,14 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
     targets, stale = TargetGroups(), StaleAnswers()
     engine, permissions = Engine(address_pool, targets), Permissions()
     api = Api(engine, stale, permissions)
-    parts = Parts(engine, EventSources(sqs_pollers), Calls(), targets, stale, permissions, api.refreshes)
+    images, versions = Images(engine.clock), Versions(engine.clock)
+    outside, rights = Outside(images, engine.addresses, permissions, engine.free_addresses), Rights(images)
+    control = ImageControl(images, versions, outside)
+    sources = EventSources(sqs_pollers)
+    parts = Parts(engine, sources, Calls(), targets, stale, permissions, api.refreshes, control, rights)
     aws_patches.install(api.actions(), targets.actions(), sqs_bytes)
-    launch_patches.install(permissions, engine.free_addresses)
+    image_patches.install(images, ImageApi(images, rights.may_delete_snapshot))
+    launch_patches.install(outside, versions, engine.free_addresses)
     execution_patches.install()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -89,7 +104,8 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
     config.bind = [f"fd://{listener}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
-    tasks = [asyncio.create_task(parts.engine.run()), asyncio.create_task(parts.sources.run())]
+    running = (parts.engine.run(), parts.sources.run(), parts.images.run())
+    tasks = [asyncio.create_task(each) for each in running]
 
     async def stop() -> None:
         await stopped.wait()
@@ -116,8 +132,10 @@ def _controlled(app: Application, parts: Parts) -> Application:
         if ours:
             status, answer = _control(scope["method"], scope["path"].removeprefix(CONTROL), body, parts)
             await _answer(send, status, "application/json", json.dumps(answer).encode())
-        elif refusal := parts.calls.take(headers, body):
+        elif refusal := parts.calls.take(headers, body) or parts.rights.take(headers, body, scope["path"]):
             await _answer(send, refusal.status, refusal.content_type, refusal.body)
+        elif said := parts.rights.identity(headers, body):
+            await _answer(send, said.status, said.content_type, said.body)
         elif death := parts.calls.death(headers, body):
             if death.after:
                 await app(scope, _once_more(body, receive), _unheard)
@@ -208,7 +226,21 @@ def _find_targets(parts: Parts, given: Any) -> None:
 
 
 def _kill_at_call(parts: Parts, given: Any) -> None:
-    parts.calls.kill(given["function"], given["action"], given["numbers"], after=given["after"])
+    known = aws_ministack.function_arn(given["function"]) if given["function"] else ""
+    key = function_key(known) if known else ""
+    parts.calls.kill(given["function"], given["action"], given["numbers"], after=given["after"], key=key)
+
+
+def _watch_rights(parts: Parts, given: Any) -> None:
+    if not parts.rights.watch(given["function"], enforced=given["enforced"]):
+        raise _ControlRefused(404)
+
+
+def _shut_down(parts: Parts, instance_id: Any) -> None:
+    try:
+        parts.images.outside.shut_down(instance_id)
+    except Refused as refused:
+        raise _ControlRefused(404) from refused
 
 
 def _fire_schedule(_: Parts, name: Any) -> None:
@@ -227,6 +259,12 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
         "targets": [asdict(each) for each in parts.targets.records()],
     },
     "calls": lambda parts: parts.calls.counts,
+    "launched-outside": lambda parts: parts.images.outside.launched(),
+    "reboots": lambda parts: parts.images.images.reboots,
+    "used-rights": lambda parts: {name: [asdict(each) for each in uses] for name, uses in parts.rights.uses().items()},
+    "granted-rights": lambda parts: {
+        name: [asdict(each) for each in grants] for name, grants in parts.rights.grants().items()
+    },
 }
 """What GET shows, by path."""
 CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
@@ -238,6 +276,17 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "denied-calls"): lambda parts, given: parts.calls.deny(**given),
     ("PUT", "last-calls"): _kill_at_call,
     ("DELETE", "last-calls"): lambda parts, _: parts.calls.spare(),
+    ("PUT", "refused-calls"): lambda parts, given: parts.calls.refuse(**given),
+    ("PUT", "watched-rights"): _watch_rights,
+    ("DELETE", "watched-rights"): lambda parts, _: parts.rights.leave(),
+    ("PUT", "image-pace"): lambda parts, given: parts.images.set_pace(given),
+    ("PUT", "failing-images"): lambda parts, words: parts.images.fail(words),
+    ("PUT", "failing-checks"): lambda parts, given: parts.images.fail_checks(**given),
+    ("DELETE", "image-faults"): lambda parts, _: parts.images.clear(),
+    ("PUT", "aged-images"): lambda parts, given: parts.images.images.age(**given),
+    ("PUT", "seeded-images"): lambda parts, given: parts.images.seed_images(given),
+    ("PUT", "seeded-versions"): lambda parts, given: parts.images.seed_versions(**given),
+    ("PUT", "shut-down-instances"): _shut_down,
     ("PUT", "stale-answers"): lambda parts, given: parts.stale.refuse(parts.engine.clock(), **given),
     ("DELETE", "stale-answers"): lambda parts, _: parts.stale.clear(),
     ("PUT", "forced-states"): _force_state,

@@ -107,6 +107,7 @@ def deploy(cloud: Cloud, built: Path, channels: AlertChannels) -> None:
         built,
         LoadBalancers="true",
         Cycles="true",
+        Bakes="true",
         PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
     )
 

@@ -177,6 +177,8 @@ SAMPLES = {
     "reconcile-dry-run.json": Sample(("reconcile",), serving_without_host, '"step": "add"'),
     "cycle-preflight.json": Sample(("cycle",), opted_in, '"next": "put_back"'),
     "cycle-put-back.json": Sample(("cycle",), opted_in, '"next": "succeeded"'),
+    "bake-preflight.json": Sample(("bake",), opted_in, '"next": "put_back"'),
+    "bake-put-back.json": Sample(("bake",), opted_in, '"next": "succeeded"'),
     "doctor.json": Sample(("doctor",), opted_in, '"findings"'),
     "alert-trouble.json": Sample(("alert",), nothing, "incident opened"),
     "alert-over.json": Sample(("alert",), trouble_reported, "incident resolved"),

@@ -22,6 +22,8 @@ from rollcall.domain.event_fields import (
     CYCLE_STARTED,
     CYCLE_SUCCEEDED,
     DRIFT_FIXED,
+    IMAGE_BAKED,
+    IMAGE_RETIRED,
     MISCONFIGURATION_MENDED,
     SERVING,
     WORK_FAILED,
@@ -32,8 +34,8 @@ from unit.alert_world import NOW, alarm, end, event, failed, record, trouble
 from unit.emitted import emitted_events
 
 SAMPLES = Path(__file__).parents[3] / "events"
-ENDS = (SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED)  # each of one kind of problem
-NO_ALERT = (Event.REGISTERED, DRIFT_FIXED, CYCLE_STARTED, CYCLE_PROGRESS, CYCLE_CANCELLED)
+ENDS = (SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED, IMAGE_BAKED)  # each of one kind of problem
+NO_ALERT = (Event.REGISTERED, DRIFT_FIXED, CYCLE_STARTED, CYCLE_PROGRESS, CYCLE_CANCELLED, IMAGE_RETIRED)
 STUCK: dict[str, Any] = {"cause": "instance: web/i-0a", "transient": False, "again_within": None}
 
 
@@ -127,6 +129,39 @@ def test_a_cycle_that_brings_no_version_and_names_no_job_is_reported_without_the
     occurrence = trouble(event("Cycle Failed", **CYCLE | {"version": None, "job_url": None, "seconds": None}))
     assert occurrence.reason.startswith("the cycle of web failed: ")
     assert (occurrence.job_url, occurrence.began) == ("", NOW)
+
+
+BAKE: dict[str, Any] = {
+    "group": "web",
+    "image": None,
+    "seconds": 660.0,
+    "reason": "job 121 failed on the builder",
+    "roll_out": None,
+    "job_url": "https://tower/121",
+    "function": "bake",
+}
+
+
+def test_a_bake_that_failed_is_an_incident_with_the_job_until_the_group_is_baked_again() -> None:
+    occurrence = trouble(event("Image Failed", **BAKE))
+    assert (occurrence.cause, occurrence.subject, occurrence.group) == ("bake: web", "web", "web")
+    assert occurrence.reason == "the bake of web failed: job 121 failed on the builder"
+    assert (occurrence.job_url, occurrence.began) == ("https://tower/121", NOW - 660)
+    ending = end(event("Image Baked", **BAKE))
+    assert (ending.subject, ending.cause) == (occurrence.ended_by, occurrence.cause)
+    assert end(event("Image Baked", **BAKE | {"group": "db"})).subject != occurrence.ended_by
+    assert end(event("Cycle Succeeded", **CYCLE)).subject != occurrence.ended_by
+
+
+@pytest.mark.parametrize("roll_out", ["failed", "rolled back"])
+def test_a_roll_out_that_failed_is_its_cycles_incident_and_what_was_cancelled_is_none(
+    roll_out: str,
+) -> None:
+    assert read_message(record(event("Image Failed", **BAKE | {"roll_out": roll_out}))) is None
+    assert read_message(record(event("Image Failed", **BAKE | {"result": "cancelled"}))) is None
+    assert (
+        trouble(event("Image Failed", **BAKE | {"roll_out": "refused"})).cause == "bake: web"
+    )  # of which no event tells
 
 
 def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:
@@ -226,6 +261,7 @@ SEVERITIES = [
     (finding("breaks launches"), IncidentSeverity.ERROR),
     (event("Cycle Failed", group="web", reason="r"), IncidentSeverity.ERROR),
     (event("Cycle Rolled Back", group="web", reason="r"), IncidentSeverity.ERROR),
+    (event("Image Failed", group="web", reason="r"), IncidentSeverity.ERROR),
     (failed(cause="Throttled"), IncidentSeverity.WARNING),
     (failed(cause="AwsUnavailable"), IncidentSeverity.WARNING),
     (failed(cause="ChefUnavailable"), IncidentSeverity.WARNING),

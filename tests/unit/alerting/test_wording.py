@@ -91,6 +91,7 @@ def test_an_alarm_is_linked_too() -> None:
         (Incident("TowerUnavailable", count=1), 'error = "TowerUnavailable"'),
         (Incident("reconcile: events", count=1), 'level in ["ERROR", "WARNING", "CRITICAL"]'),
         (Incident("cycle: web", count=1, subjects=("web",), groups=("web",)), 'group = "web"'),
+        (Incident("bake: web", count=1, subjects=("web",), groups=("web",)), 'group = "web"'),
         (Incident("alarm: x", count=1, subjects=("x",)), 'level in ["ERROR", "WARNING", "CRITICAL"]'),
     ],
 )

@@ -42,8 +42,11 @@ ALARMS = of_type("AWS::CloudWatch::Alarm")
 [HEALTH_ALARM] = of_type("AWS::CloudWatch::CompositeAlarm")
 WORK_QUEUES = {name: each for name, each in QUEUES.items() if "DeadLetter" not in name}
 SCHEDULED = ("ReconcileFunction", "DoctorFunction")
-INVOKED = ("CycleFunction",)  # by a state machine, and a rule
-MADE_UP_FOR = ("CycleStoppedRule",)  # rules that feed no queue: reconcile does what an event that is lost would have
+INVOKED = ("CycleFunction", "BakeFunction")  # each by a state machine, and a rule
+MADE_UP_FOR = (
+    "CycleStoppedRule",
+    "BakeStoppedRule",
+)  # rules that feed no queue: reconcile does what an event that is lost would have
 FED = [name for name in FUNCTIONS if name not in (*SCHEDULED, *INVOKED, "AlertFunction")]  # with lifecycle actions
 
 

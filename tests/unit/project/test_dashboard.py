@@ -105,9 +105,15 @@ NOT_SHOWN = {  # what is emitted and not on the dashboard, and why
         (("CycleSeconds", "service"), ("CycleInstancesReplaced", "service"), ("CycleTargetDips", "service")),
         "by group it is shown; groups differ",
     ),
+    **dict.fromkeys(
+        (("ImagesBaked", "group"), ("ImagesFailed", "group"), ("ImagesRetired", "group")),
+        "in all it is shown; a group is baked now and then",
+    ),
+    ("BakeSeconds", "service"): "by group it is shown; groups differ",
     **dict.fromkeys((("AlertsSent", "service"), ("AlertsLost", "service")), "an alarm's; by channel it is shown"),
 }
-OPTIONAL = ("HasAlerts", "RunsCycles")  # conditions under which the dashboard shows more
+OPTIONAL = ("HasAlerts", "RunsCycles", "RunsBakes")  # conditions under which the dashboard shows more
+OF_MACHINES = {"CycleStateMachineLogGroup", "BakeStateMachineLogGroup"}  # whose lines are of another form
 SEARCH = re.compile(
     r"SEARCH\('\{(?P<namespace>[\w/]+),(?P<dimensions>[\w,]+)\} "
     r"MetricName=\"(?P<name>\w+)\"', '(?P<stat>\w+)', (?P<period>\d+)\)"
@@ -290,7 +296,7 @@ def test_waits_are_shown_as_percentiles(metric: str) -> None:
 
 
 def test_counts_are_summed_and_nothing_else_is() -> None:
-    lasting = {"FailingFor", "Findings", "TowerLatency", "TimeToServing", "CycleSeconds"}
+    lasting = {"FailingFor", "Findings", "TowerLatency", "TimeToServing", "CycleSeconds", "BakeSeconds"}
     for title, each in SHOWN:
         if each.namespace == "Rollcall":
             timed = each.name in lasting or each.name.startswith("SecondsTo")
@@ -447,7 +453,7 @@ def test_two_stacks_and_two_regions_have_dashboards_of_their_own() -> None:
 def test_the_newest_errors_are_of_every_function() -> None:
     [log] = [each["properties"] for each in WIDGETS if each["type"] == "log"]
     sources = re.findall(r"SOURCE '(\w+)'", log["query"])
-    assert set(sources) == set(LOG_GROUPS) - {"CycleStateMachineLogGroup"}  # whose lines are of another form
+    assert set(sources) == set(LOG_GROUPS) - OF_MACHINES
     assert len(sources) <= LOG_GROUPS_MAX
     assert "alert = 1" in log["query"]
     assert "sort @timestamp desc" in log["query"]
@@ -471,7 +477,7 @@ def test_what_lambda_itself_logs_of_a_function_that_broke_is_among_them(line: st
 
 def test_the_text_leads_to_every_log() -> None:
     [text] = [each["properties"]["markdown"] for each in WIDGETS if each["type"] == "text"]
-    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(LOG_GROUPS) - {"CycleStateMachineLogGroup"}
+    assert set(re.findall(r"log-group/(\w+)\)", text)) == set(LOG_GROUPS) - OF_MACHINES
 
 
 # The picture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import yaml
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from rollcall.checks.registry import read_group_settings
@@ -79,3 +81,35 @@ def test_the_file_with_answers_deploys_what_the_other_one_does_and_names_paramet
     assert len(lines) > len(values)
     assert set(lines) <= TEMPLATE["Parameters"].keys()
     assert "/samconfig.local.toml" in (REPOSITORY / ".gitignore").read_text().splitlines()
+
+
+# The cleaning role of bakes
+
+CLEANING = EXAMPLES / "clean_image"
+OF_ONE_MACHINE = (  # that the role removes, or empties
+    *("etc/machine-id", "var/lib/dbus/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub"),
+    *("var/lib/cloud/instances/i-0a/sem/config_ssh", "var/lib/cloud/sem/config_scripts", "etc/chef/client.pem"),
+    *("var/log/messages", "var/log/secure-20261120", "var/log/journal/0a/system.journal", "root/.bash_history"),
+    *("home/ec2-user/.ssh/authorized_keys", "var/lib/systemd/random-seed"),
+)
+OF_THE_IMAGE = ("etc/ssh/sshd_config", "etc/chef/client.rb", "etc/cloud/cloud.cfg", "home/ec2-user/app.conf")
+
+
+def test_the_cleaning_role_leaves_nothing_of_the_machine_and_all_of_the_image(tmp_path: Path) -> None:
+    for name in (*OF_ONE_MACHINE, *OF_THE_IMAGE):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("of the builder")
+    script = CLEANING / "files" / "clean-image.sh"
+    for _ in range(2):  # a job may run again
+        subprocess.run(["sh", str(script), str(tmp_path)], check=True, timeout=60)
+    left = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file() and each.read_text()}
+    assert left == set(OF_THE_IMAGE)
+    assert (tmp_path / "etc" / "machine-id").exists(), "one that is missing is not filled at the first boot"
+
+
+def test_the_role_is_the_last_thing_in_the_playbook_of_a_bake() -> None:
+    [play] = yaml.safe_load((EXAMPLES / "bake.yml").read_text())
+    assert play["post_tasks"][-1]["ansible.builtin.include_role"] == {"name": CLEANING.name}
+    [task] = yaml.safe_load((CLEANING / "tasks" / "main.yml").read_text())
+    assert task["ansible.builtin.script"]["cmd"] == "clean-image.sh"
+    assert task["become"] is True

@@ -40,6 +40,7 @@ def test_the_parameters_are_those_that_deployments_set() -> None:
         *("TowerUrl", "TowerSecretArn", "ChefSecretArn", "PagerDutySecretArn", "SlackSecretArn"),
         *("HookPrefix", "NotificationTopicArn", "NotifyingTopicArns", "AlarmTopicArn", "SubnetIds", "SecurityGroupIds"),
         *("AdoptByInstanceId", "LoadBalancers", "RetireJobs", "UserData", "Cycles", "PassableRoleArns"),
+        *("Bakes", "BakeTemplateArns", "BakeRoleArns", "KmsKeyArns", "TrustedImageAccounts"),
         *("LogRetentionDays", "AlertAfter", "BatchesAtOnce", "MaxHostsPerJob", "ReconcileEvery", "RemoveAtMostPercent"),
     }
 
@@ -48,7 +49,7 @@ def test_the_outputs_are_those_that_scripts_and_hooks_are_given() -> None:
     assert set(TEMPLATE["Outputs"]) == {
         *("Version", "DashboardUrl", "HookPrefix", "LaunchQueueArn", "TerminateQueueArn", "GateQueueArn"),
         *("LaunchDeadLetterQueueArn", "GateDeadLetterQueueArn", "TerminateDeadLetterQueueArn"),
-        *("AlertDeadLetterQueueArn", "CycleStateMachineArn"),
+        *("AlertDeadLetterQueueArn", "CycleStateMachineArn", "BakeStateMachineArn"),
     }
     assert not any("Export" in each for each in TEMPLATE["Outputs"].values())
 
@@ -65,6 +66,8 @@ def test_an_upgrade_finds_what_holds_state_under_its_name() -> None:
         *("RegisterFunction", "GateFunction", "CleanupFunction", "ReconcileFunction", "DoctorFunction"),
         *("AlertFunction", "CycleFunction", "CycleRole", "CycleStateMachineRole"),
         *("CycleLogGroup", "CycleStateMachineLogGroup", "CycleStateMachine", "CycleStoppedRule"),
+        *("BakeFunction", "BakeRole", "BakeStateMachineRole"),
+        *("BakeLogGroup", "BakeStateMachineLogGroup", "BakeStateMachine", "BakeStoppedRule"),
         *("RegisterRole", "GateRole", "CleanupRole", "ReconcileRole", "DoctorRole", "AlertRole"),
         *("RegisterLogGroup", "GateLogGroup", "CleanupLogGroup", "ReconcileLogGroup", "DoctorLogGroup"),
         "AlertLogGroup",
@@ -79,6 +82,7 @@ def test_an_upgrade_finds_every_event_source_and_schedule_under_its_name() -> No
         "CleanupFunction": ["Terminations"],
         "ReconcileFunction": ["Schedule"],
         "CycleFunction": [],
+        "BakeFunction": [],
         "DoctorFunction": ["Schedule"],
         "AlertFunction": ["Sweep", "Trouble"],
     }
@@ -182,6 +186,38 @@ def test_topics_may_be_named_by_patterns(pattern: str) -> None:
 )
 def test_a_pattern_that_anybodys_topic_would_match_is_refused(pattern: str) -> None:
     assert not allowed("NotifyingTopicArns", pattern)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "arn"),
+    [
+        ("BakeTemplateArns", "arn:aws:ec2:eu-central-1:111122223333:launch-template/lt-0123456789abcdef0"),
+        ("BakeTemplateArns", "arn:aws:ec2:eu-central-1:111122223333:launch-template/*"),
+        ("BakeRoleArns", "arn:aws:iam::111122223333:role/web-*"),
+        ("KmsKeyArns", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
+        ("TrustedImageAccounts", "111122223333"),
+    ],
+)
+def test_what_bakes_may_use_is_named_by_its_arn_or_account(parameter: str, arn: str) -> None:
+    assert allowed(parameter, arn)
+    assert allowed(parameter, "")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "arn"),
+    [
+        ("BakeTemplateArns", "*"),
+        ("BakeTemplateArns", "arn:aws:ec2:eu-central-1:*:launch-template/*"),
+        ("BakeTemplateArns", "arn:aws:ec2:eu-central-1:111122223333:instance/*"),
+        ("BakeRoleArns", "arn:aws:iam::*:role/*"),
+        ("KmsKeyArns", "arn:aws:kms:eu-central-1:111122223333:key/*"),
+        ("KmsKeyArns", "arn:aws:kms:eu-central-1:111122223333:alias/images"),
+        ("TrustedImageAccounts", "*"),
+        ("TrustedImageAccounts", "11112222333"),
+    ],
+)
+def test_what_would_let_bakes_use_anybodys_is_refused(parameter: str, arn: str) -> None:
+    assert not allowed(parameter, arn)
 
 
 def test_no_topic_may_send_that_is_not_named() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from rollcall.domain import bake_tags
 from rollcall.domain.settings import OPT_IN_TAG, PINNED_TAG
 from unit.project.template import (
     CONDITIONS,
     FED,
     NO_VALUE,
+    PARAMETERS,
     POLICIES,
     RESOURCES,
     ROLES,
@@ -42,6 +44,19 @@ REPLACES_INSTANCES = {
 }
 RECORDS_PINS = {"autoscaling:CreateOrUpdateTags", "autoscaling:DeleteTags"}
 MAY_LAUNCH = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
+STARTS_BAKES = {"states:StartExecution", "lambda:InvokeFunction"}
+READS_BAKES = {"states:DescribeExecution"}
+ENDS_WHAT_IT_MADE = {
+    "ec2:TerminateInstances",
+    "ec2:DisableImage",
+    "ec2:DeregisterImage",
+    "ec2:DeleteSnapshot",
+}
+MAKES_VERSIONS = {"ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions", "ec2:ModifyLaunchTemplate"}
+USES_KEYS = {
+    *("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:Decrypt"),
+    *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
+}
 DELIVERS_LOGS = {  # of a state machine; these know no resources (Step Functions developer guide, "Logging")
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
@@ -87,6 +102,33 @@ PERMITTED = {
         "states:ListExecutions",
     },
     "CycleStateMachineRole": {"lambda:InvokeFunction", *DELIVERS_LOGS},
+    "BakeStateMachineRole": {
+        *{"lambda:InvokeFunction", "states:StartExecution", "states:DescribeExecution", "states:StopExecution"},
+        *{"events:PutTargets", "events:PutRule", "events:DescribeRule"},
+        *DELIVERS_LOGS,
+    },
+    "BakeRole": {
+        *(EVERY_FUNCTION | PUBLISHES | MAY_LAUNCH | ENDS_WHAT_IT_MADE | MAKES_VERSIONS | USES_KEYS),
+        *(READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS),
+        "ec2:CreateImage",
+        "autoscaling:DescribeInstanceRefreshes",
+        "autoscaling:DescribeLaunchConfigurations",
+        "ec2:DescribeFleets",
+        "ec2:DescribeSpotFleetRequests",
+        "ec2:DescribeImageAttribute",
+        "ec2:DescribeImageReferences",
+        "ec2:DescribeImages",
+        "ec2:DescribeInstanceStatus",
+        "ec2:DescribeInstanceTypes",
+        "ec2:DescribeLaunchTemplates",
+        "ec2:DescribeLaunchTemplateVersions",
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSubnets",
+        "ssm:DescribeParameters",
+        "ssm:GetParameters",
+        "states:GetExecutionHistory",
+        "states:ListExecutions",
+    },
     "DoctorRole": {
         *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES),
         *{"autoscaling:DescribeInstanceRefreshes", "states:DescribeExecution"},
@@ -115,6 +157,8 @@ SENDABLE = {  # with retire jobs
     "ReconcileRole": {"LaunchQueue", "TerminateQueue"},
     "CycleRole": set(),
     "CycleStateMachineRole": set(),
+    "BakeStateMachineRole": set(),
+    "BakeRole": set(),
     "DoctorRole": set(),
     "AlertRole": {"AlertDeadLetterQueue"},
 }
@@ -210,7 +254,8 @@ def test_only_where_jobs_retire_instances_do_gate_and_cleanup_hand_them_to_each_
 
 
 def test_user_data_may_be_read_only_where_it_is_asked_for_and_of_instances_alone() -> None:
-    conditional = {role: own for role in ROLES if role != "CycleRole" and (own := conditional_statements(role))}
+    workflows = ("CycleRole", "BakeRole", "BakeStateMachineRole")  # whose conditions have their own tests
+    conditional = {role: own for role in ROLES if role not in workflows and (own := conditional_statements(role))}
     assert list(conditional) == ["RegisterRole", "ReconcileRole"]
     assert is_switch("ReadsUserData", "UserData")
     for [(condition, allowed, otherwise)] in conditional.values():
@@ -240,8 +285,10 @@ CYCLING = {"states:StartExecution", *REPLACES_INSTANCES, *RECORDS_PINS, *MAY_LAU
 def test_a_stack_without_cycles_may_do_nothing_that_only_they_need() -> None:
     """Which permissions there are then: of roles and policies that are there, those under no condition of cycles."""
     assert is_switch("RunsCycles", "Cycles")
+    assert is_switch("RunsBakes", "Bakes")
     own = conditional_on("RunsCycles")
     assert {"CycleRole", "CycleStateMachineRole", "CyclesPolicy", "ReconcileCyclesPolicy", "DoctorCyclesPolicy"} <= own
+    own |= conditional_on("RunsBakes")
     left = {role: document for role, document in ROLES.items() if role not in own}
     left |= {policy: document for policy, document in POLICIES.items() if policy not in own}
     for name, document in left.items():
@@ -251,6 +298,16 @@ def test_a_stack_without_cycles_may_do_nothing_that_only_they_need() -> None:
 def statement_of(role: str, action: str) -> Json:
     [found] = [each for each in statements_of(role) if action in as_list(each["Action"])]
     return found
+
+
+def by_sid(role: str) -> dict[str, Json]:
+    return {each["Sid"]: each for each in statements_of(role)}
+
+
+def kinds_of(statement: Json) -> set[str]:
+    """The kinds of resources that a statement is about: what stands before the name in their ARNs."""
+    arns = [str(each["Fn::Sub"]) for each in as_list(statement["Resource"])]
+    return {each.rpartition(":")[2].partition("/")[0] for each in arns}
 
 
 def test_only_groups_that_opted_in_are_cycled_and_no_tag_is_written_but_that_of_a_pin() -> None:
@@ -283,6 +340,100 @@ def test_roles_are_passed_on_only_where_they_are_named_and_to_ec2_alone() -> Non
     assert passing["Resource"] == {"Ref": "PassableRoleArns"}
     services = passing["Condition"]["StringEquals"]["iam:PassedToService"]
     assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
+
+
+# Bakes
+
+BAKES = by_sid("BakeRole")
+OURS = {f"aws:ResourceTag/{bake_tags.MADE_BY}": bake_tags.MADE_BY_BAKE}
+MADE_AS_OURS = {f"aws:RequestTag/{bake_tags.MADE_BY}": bake_tags.MADE_BY_BAKE}
+
+
+def test_a_stack_without_bakes_may_do_nothing_that_only_they_need() -> None:
+    own = conditional_on("RunsBakes")
+    assert {"BakeRole", "BakeStateMachineRole", "BakesPolicy", "ReconcileBakesPolicy"} <= own
+    left = {role: document for role, document in ROLES.items() if role not in own}
+    left |= {policy: document for policy, document in POLICIES.items() if policy not in own}
+    needed = {"ec2:CreateImage", *ENDS_WHAT_IT_MADE, *MAKES_VERSIONS, *USES_KEYS}
+    for name, document in left.items():
+        assert not [each for each in sorted(needed) if each in str(document)], name
+        assert "Bake" not in str(document), name
+
+
+def test_what_a_bake_launches_or_makes_has_its_tag_and_only_that_may_be_ended_or_deleted() -> None:
+    assert BAKES["LaunchInstances"]["Condition"] == {"StringEquals": MADE_AS_OURS}
+    assert kinds_of(BAKES["LaunchInstances"]) == {"instance", "volume"}
+    assert BAKES["MakeImages"]["Condition"] == {"StringEquals": MADE_AS_OURS}
+    assert kinds_of(BAKES["MakeImages"]) == {"image", "snapshot"}
+    for sid in ("ImageBuilders", "TerminateInstances", "RetireImages"):
+        assert BAKES[sid]["Condition"] == {"StringEquals": OURS}, sid
+    ending = {action for sid in ("TerminateInstances", "RetireImages") for action in as_list(BAKES[sid]["Action"])}
+    assert ending == ENDS_WHAT_IT_MADE
+    for action in ENDS_WHAT_IT_MADE:
+        assert statement_of("BakeRole", action)["Sid"] in ("TerminateInstances", "RetireImages")
+
+
+def test_a_builder_is_launched_from_images_of_named_owners_and_into_what_only_stands_there() -> None:
+    launching = [each for each in statements_of("BakeRole") if "ec2:RunInstances" in as_list(each["Action"])]
+    assert [each["Sid"] for each in launching] == ["LaunchInstances", "LaunchFromImages", "LaunchInto"]
+    assert "ec2:Owner" in BAKES["LaunchFromImages"]["Condition"]["StringEquals"]
+    assert "TrustedImageAccounts" in str(BAKES["LaunchFromImages"])
+    assert kinds_of(BAKES["LaunchFromImages"]) == {"image"}
+    assert kinds_of(BAKES["LaunchInto"]) == {"network-interface", "key-pair", "subnet", "security-group"}
+    assert "launch-template" not in str(launching), "production's tags and user data would come along"
+
+
+def test_tags_are_given_as_something_is_made_or_to_images_that_are_ours_and_then_only_our_own() -> None:
+    tagging = [each for each in statements_of("BakeRole") if "ec2:CreateTags" in as_list(each["Action"])]
+    made, kept = (each["Condition"] for each in tagging)
+    assert made == {"StringEquals": {"ec2:CreateAction": ["RunInstances", "CreateImage"]}}
+    assert kept == {"StringEquals": OURS, "ForAllValues:StringLike": {"aws:TagKeys": "rollcall:*"}}
+    assert kinds_of(tagging[1]) == {"image", "snapshot"}
+
+
+def test_versions_are_made_of_templates_that_say_so_or_are_named() -> None:
+    own, named = BAKES["MakeVersions"], BAKES["MakeNamedVersions"]
+    assert set(own["Action"]) == set(named["Action"]) == MAKES_VERSIONS
+    tag = {f"aws:ResourceTag/{bake_tags.TEMPLATE_TAG}": bake_tags.TEMPLATE_ALLOWED}
+    assert own["Condition"] == {"StringEquals": tag}
+    assert kinds_of(own) == {"launch-template"}
+    assert named["Resource"] == {"Ref": "BakeTemplateArns"}
+
+
+@pytest.mark.parametrize(
+    ("sid", "condition", "parameter"),
+    [
+        ("MakeNamedVersions", "BakesNamedTemplates", "BakeTemplateArns"),
+        ("PassRoles", "PassesBakeRoles", "BakeRoleArns"),
+        ("ReadKeys", "UsesKeys", "KmsKeyArns"),
+        ("UseKeys", "UsesKeys", "KmsKeyArns"),
+        ("GrantKeys", "UsesKeys", "KmsKeyArns"),
+    ],
+)
+def test_templates_roles_and_keys_are_permitted_only_where_they_are_named(
+    sid: str, condition: str, parameter: str
+) -> None:
+    [(own, statement, otherwise)] = [
+        each for each in conditional_statements("BakeRole") if isinstance(each[1], dict) and each[1]["Sid"] == sid
+    ]
+    assert isinstance(statement, dict)
+    assert (own, otherwise, statement["Resource"]) == (condition, NO_VALUE, {"Ref": parameter})
+    named = {"Fn::Join": ["", {"Ref": parameter}]}
+    assert CONDITIONS[condition] == {"Fn::Not": [{"Fn::Equals": [named, ""]}]}
+    assert PARAMETERS[parameter]["Default"] == ""
+
+
+def test_a_key_is_used_through_ec2_alone_and_granted_to_aws_alone() -> None:
+    assert BAKES["GrantKeys"]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    assert BAKES["UseKeys"]["Condition"]["StringLike"]["kms:ViaService"].startswith("ec2.")
+    services = BAKES["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
+    assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
+
+
+def test_reconcile_launches_and_ends_nothing_itself_it_starts_bakes_and_hands_on() -> None:
+    [statement] = [POLICIES["ReconcileBakesPolicy"]["PolicyDocument"]["Statement"]]
+    actions = {action for each in statement for action in as_list(each["Action"])}
+    assert actions == STARTS_BAKES | READS_BAKES
 
 
 def test_every_condition_of_a_permission_is_one_of_the_template() -> None:

@@ -34,8 +34,9 @@ from rollcall.doctor.stack_findings import (
 from rollcall.doctor.topic_findings import NOTICE_OF, QUEUE_OF
 from rollcall.domain import timing
 from rollcall.domain.actions import Transition
+from rollcall.domain.bake_settings import read_bake_settings
 from rollcall.domain.errors import BadSettings, TowerUnavailable
-from rollcall.domain.event_fields import CYCLE_SUCCEEDED, MISCONFIGURATION_MENDED, SERVING
+from rollcall.domain.event_fields import CYCLE_SUCCEEDED, IMAGE_BAKED, MISCONFIGURATION_MENDED, SERVING
 from rollcall.domain.message_format import GROUP_EVENTS, Record, read_examination_request, read_run_request
 from rollcall.domain.messages import ExaminationRequest, RunOptions, RunRequest
 from rollcall.domain.reports import Note, Report
@@ -51,6 +52,7 @@ from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from rollcall.workflow import invocation
 from rollcall_cli.dead_letters.letters import RECEIVES_MAX
 from unit.fakes import REGION
+from unit.project.machines import Machine
 from unit.project.template import (
     ALARMS,
     CONDITIONS,
@@ -143,7 +145,7 @@ def section_of(name: str) -> str:
 
 def test_sections_are_in_the_order_of_an_events_way() -> None:
     headings = HEADING.findall(TEXT)
-    way = ["Events", "Register", "Gate", "Cleanup", "Reconcile", "Cycle", "Doctor", "Alert"]
+    way = ["Events", "Register", "Gate", "Cleanup", "Reconcile", "Cycle", "Bake", "Doctor", "Alert"]
     assert headings == ["Code", *way, "Alarms", "Dashboard"]
 
 
@@ -179,6 +181,7 @@ def test_every_function_of_this_installation_is_here() -> None:
         "CleanupFunction",
         "ReconcileFunction",
         "CycleFunction",
+        "BakeFunction",
         "AlertFunction",
         "DoctorFunction",
     }
@@ -380,13 +383,13 @@ def test_doctor_publishes_once_a_day_and_nothing_else_repeats_a_run_that_failed(
 def test_without_a_chef_server_there_is_no_layer_permission_or_alarm_of_it() -> None:
     assert conditional_on("HasChef") == {"ChefLayer", "ChefPolicy", "DoctorChefPolicy"}
     assert is_presence("HasChef", "ChefSecretArn")
-    assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy", "CycleRole"}
+    assert speaking_of("ChefSecretArn") == {"ChefPolicy", "DoctorChefPolicy", "CycleRole", "BakeRole"}
     assert SHARED["Layers"] == [{"Ref": "CommonLayer"}]
     assert SHARED["Environment"]["Variables"]["CHEF_SECRET"] == only_if("HasChef", {"Ref": "ChefSecretArn"})
 
 
 def test_only_functions_that_use_chef_have_its_layer_and_its_secret() -> None:
-    asking = {"CleanupFunction", "ReconcileFunction", "CycleFunction", "DoctorFunction"}
+    asking = {"CleanupFunction", "ReconcileFunction", "CycleFunction", "BakeFunction", "DoctorFunction"}
     assert speaking_of("ChefLayer") == asking
     assert all(FUNCTIONS[name]["Layers"] == [only_if("HasChef", {"Ref": "ChefLayer"})] for name in asking)
     reading = {role for role, statement in statements() if statement["Resource"] == {"Ref": "ChefSecretArn"}}
@@ -665,7 +668,7 @@ def test_how_an_alarm_counts_is_a_matter_of_its_metric() -> None:
         metric = each.get("MetricName", "a rate")
         assert each.get("Statistic", "Sum") == ("Maximum" if metric in gauges else "Sum"), name
         period = periods.get(metric, 180 if metric == "ReconcileRuns" else 60)
-        assert each.get("Period", 60) == (300 if name == "CycleErrorAlarm" else period), name
+        assert each.get("Period", 60) == (300 if name in ("CycleErrorAlarm", "BakeErrorAlarm") else period), name
         assert each["TreatMissingData"] == between_runs.get(metric, "notBreaching"), name
         assert (each["ComparisonOperator"] == "LessThanThreshold") == (metric == "ReconcileRuns"), name
         assert each["Dimensions" if metric != "a rate" else "Metrics"], name
@@ -778,6 +781,7 @@ REPEATING = {  # an event that operators are notified of
     "StuckInstancesAlarm",
     "ChefAlarm",
     "CycleFailedAlarm",
+    "BakeFailedAlarm",
 }
 OF_ALERT = {  # which cannot report its own failure
     "AlertErrorAlarm",
@@ -818,7 +822,7 @@ def test_every_event_that_a_rule_matches_is_one_that_is_read() -> None:
         if name.startswith("Alert")
         for kind in rule["EventPattern"]["detail-type"]
     }
-    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED}
+    assert set(asked) == {*PROBLEMS, *DONE_WITH, SERVING, MISCONFIGURATION_MENDED, CYCLE_SUCCEEDED, IMAGE_BAKED}
     own = {"stack": [{"Ref": "AWS::StackName"}]}  # the bus is shared with other stacks
     ends = ("Instance Ready", "Instance Abandoned")
     assert asked == {kind: {**own, "troubled": [True]} if kind in ends else own for kind in asked}
@@ -837,7 +841,10 @@ def test_the_environment_of_the_alert_function_is_what_its_settings_read() -> No
     assert logs[0] == " "
     groups = {each for each in LOG_GROUPS if "Condition" not in RESOURCES[each]}
     assert [each["Ref"] for each in logs[1] if "Ref" in each] == sorted(groups, key=list(LOG_GROUPS).index)
-    assert [each["Fn::If"] for each in logs[1] if "Fn::If" in each] == [["RunsCycles", {"Ref": "CycleLogGroup"}, ""]]
+    assert [each["Fn::If"] for each in logs[1] if "Fn::If" in each] == [
+        ["RunsCycles", {"Ref": "CycleLogGroup"}, ""],
+        ["RunsBakes", {"Ref": "BakeLogGroup"}, ""],
+    ]
 
 
 def test_a_large_scale_out_is_counted_before_operators_are_notified() -> None:
@@ -889,12 +896,15 @@ def test_without_cycles_there_is_nothing_of_them() -> None:
     own = {name for name in RESOURCES if name.startswith("Cycle")} | {"ReconcileCyclesPolicy", "DoctorCyclesPolicy"}
     assert conditional_on("RunsCycles") == own
     shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction", "DoctorFunction"}  # each with Fn::If
+    rolling_out = {"BakeStateMachine", "BakeStateMachineRole", "BakeFunction", "BakesPolicy"}  # likewise
     for name in own:  # nothing else depends on what may not be there
-        assert speaking_of(name) - own <= shown, name
+        assert speaking_of(name) - own <= shown | rolling_out, name
     variables = FUNCTIONS["ReconcileFunction"]["Environment"]["Variables"]
     assert variables == {
         "CYCLE_MACHINE": only_if("RunsCycles", {"Ref": "CycleStateMachine"}),
         "CYCLE_FUNCTION": only_if("RunsCycles", {"Ref": "CycleFunction"}),
+        "BAKE_MACHINE": only_if("RunsBakes", {"Ref": "BakeStateMachine"}),
+        "BAKE_FUNCTION": only_if("RunsBakes", {"Ref": "BakeFunction"}),
     }
     assert TEMPLATE["Outputs"]["CycleStateMachineArn"]["Condition"] == "RunsCycles"
 
@@ -963,3 +973,90 @@ def test_every_way_in_which_a_cycle_ends_badly_sounds_an_alarm_but_what_an_opera
         else:
             assert (dimension["Name"], target(dimension["Value"])) == ("StateMachineArn", "CycleStateMachine")
         assert (each["MetricStat"]["Stat"], each["ReturnData"]) == ("Sum", False)
+
+
+# Bakes
+
+BAKE_MACHINE = STATE_MACHINES["BakeStateMachine"]
+BAKE_STEPS = Machine("bake", {})
+
+
+def test_without_bakes_there_is_nothing_of_them() -> None:
+    assert is_switch("RunsBakes", "Bakes")
+    own = {name for name in RESOURCES if name.startswith("Bake")} | {"ReconcileBakesPolicy"}
+    assert conditional_on("RunsBakes") == own
+    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction"}  # each with Fn::If
+    for name in own:  # nothing else depends on what may not be there
+        assert speaking_of(name) - own <= shown, name
+    assert TEMPLATE["Outputs"]["BakeStateMachineArn"]["Condition"] == "RunsBakes"
+
+
+def test_a_stack_that_bakes_without_cycles_still_deploys() -> None:
+    """Pre-flight refuses to roll out there."""
+    own = conditional_on("RunsCycles")
+    for name in ("BakeStateMachine", "BakeStateMachineRole", "BakeFunction", "BakesPolicy"):
+        assert not [each for each in own if _depends(RESOURCES[name], each)], name
+
+
+def _depends(value: object, name: str) -> bool:
+    """Whether something refers to a resource without asking whether it is there."""
+    if isinstance(value, dict):
+        if "Fn::If" in value and value["Fn::If"][0] == "RunsCycles":
+            return False
+        return value == {"Ref": name} or any(_depends(each, name) for each in value.values())
+    if isinstance(value, list):
+        return value[:1] == [name] or any(_depends(each, name) for each in value)
+    return isinstance(value, str) and f"${{{name}" in value
+
+
+def test_the_state_machine_of_bakes_is_the_file_under_the_name_that_its_function_is_told() -> None:
+    assert (REPOSITORY / BAKE_MACHINE["DefinitionUri"]).samefile(REPOSITORY / "statemachines" / "bake.asl.json")
+    named = set(re.findall(r"\$\{(\w+)\}", BAKE_STEPS.text))
+    assert named == BAKE_MACHINE["DefinitionSubstitutions"].keys()
+    assert "Type" not in BAKE_MACHINE  # a standard one, which may run for a year and has each execution's history
+    name = BAKE_MACHINE["Name"]["Fn::Sub"]
+    assert variables_of("BakeFunction")["BAKE_MACHINE"]["Fn::Sub"].endswith(f":stateMachine:{name}")
+    [destination] = BAKE_MACHINE["Logging"]["Destinations"]
+    group = target(destination["CloudWatchLogsLogGroup"]["LogGroupArn"])
+    assert LOG_GROUPS[group]["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/states/")
+
+
+def test_a_step_of_a_bake_has_time_to_end_before_the_state_machine_gives_it_up() -> None:
+    assert all(each["TimeoutSeconds"] > timeout_of("BakeFunction") for each in BAKE_STEPS.tasks.values())
+
+
+def test_a_bake_that_was_stopped_failed_or_ran_out_of_time_comes_to_the_bake_function() -> None:
+    rule = RULES["BakeStoppedRule"]
+    pattern = rule["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == ([invocation.SOURCE], [invocation.DETAIL_TYPE])
+    assert pattern["detail"] == {"stateMachineArn": [{"Ref": "BakeStateMachine"}], "status": list(invocation.ENDED)}
+    [to] = rule["Targets"]
+    assert target(to["Arn"]) == "BakeFunction"
+    permission = RESOURCES["BakeStoppedPermission"]["Properties"]
+    assert (target(permission["FunctionName"]), target(permission["SourceArn"])) == ("BakeFunction", "BakeStoppedRule")
+    again = FUNCTIONS["BakeFunction"]["EventInvokeConfig"]
+    assert again["MaximumEventAgeInSeconds"] == to["RetryPolicy"]["MaximumEventAgeInSeconds"]
+
+
+def test_the_environment_of_the_bake_function_is_what_its_settings_read() -> None:
+    variables = {name: str(by_default(value)) for name, value in variables_of("BakeFunction").items()}
+    lists = ("BAKE_TEMPLATE_ARNS", "BAKE_ROLE_ARNS", "KMS_KEY_ARNS", "TRUSTED_IMAGE_ACCOUNTS")
+    for name in lists:
+        [separator, parameter] = variables_of("BakeFunction")[name]["Fn::Join"]
+        assert (separator, PARAMETERS[parameter["Ref"]]["Default"]) == (",", "")
+        variables[name] = "one, two"
+    settings = read_bake_settings(variables)
+    named = (settings.template_arns, settings.role_arns, settings.key_arns, settings.trusted_accounts)
+    assert set(named) == {("one", "two")}
+    assert settings.machine
+    assert not settings.cycles
+
+
+def test_every_way_in_which_a_bake_ends_badly_sounds_an_alarm() -> None:
+    expression, *metrics = ALARMS["BakeFailedAlarm"]["Metrics"]
+    assert expression["Expression"] == "SUM(METRICS())"
+    found = {each["MetricStat"]["Metric"]["MetricName"]: each["MetricStat"]["Metric"] for each in metrics}
+    assert found.keys() == {"ImagesFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    assert found.pop("ImagesFailed")["Dimensions"] == [{"Name": "service", "Value": "bake"}]
+    for each in found.values():
+        assert target(each["Dimensions"][0]["Value"]) == "BakeStateMachine"

@@ -480,6 +480,10 @@ BY_GROUP_AND_IN_ALL = (
     "CycleSeconds",
     "CycleInstancesReplaced",
     "CycleTargetDips",
+    "ImagesBaked",
+    "ImagesFailed",
+    "ImagesRetired",
+    "BakeSeconds",
 )
 IN_ALL = (
     "DriftFound",

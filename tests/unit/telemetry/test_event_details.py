@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollcall.bake.news import BakeEvent
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.state import Phase
 from rollcall.domain.errors import (
@@ -43,12 +44,14 @@ from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REASON_MAX, error_cause
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
+from unit.bake_news import RETIRED, bake_ended
 from unit.cycle_news import EXECUTION, VERDICT, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rollcall.bake.answer import StepAnswer as BakeAnswer
     from rollcall.cycle.run import StepAnswer
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.findings import Finding as Misconfiguration
@@ -163,6 +166,16 @@ def say_cycle(answer: StepAnswer) -> Callable[..., None]:
     return lambda world, audience: audience.announcer.announce_step(answer, EXECUTION)
 
 
+def long_ago(answer: BakeAnswer) -> BakeAnswer:
+    """Of a bake that runs: with how long it had taken."""
+    news = tuple(each._replace(state=replace(each.state, ended=1_001_440.0)) for each in answer.news)
+    return answer._replace(news=news)
+
+
+def say_bake(answer: BakeAnswer) -> Callable[..., None]:
+    return lambda world, audience: audience.announcer.announce_bake(answer)
+
+
 SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "instance-registered": ("register", say_registered),
     "instance-ready": ("gate", say_ready),
@@ -182,6 +195,9 @@ SAYING: dict[str, tuple[str, Callable[[World, Audience], None]]] = {
     "cycle-failed": ("cycle", say_cycle(ended(CycleEvent.FAILED))),
     "cycle-rolled-back": ("cycle", say_cycle(ended(CycleEvent.ROLLED_BACK))),
     "cycle-cancelled": ("cycle", say_cycle(ended(CycleEvent.CANCELLED))),
+    "image-baked": ("bake", say_bake(long_ago(bake_ended(BakeEvent.BAKED)))),
+    "image-failed": ("bake", say_bake(bake_ended(BakeEvent.FAILED))),
+    "image-retired": ("bake", say_bake(long_ago(RETIRED))),
 }
 
 

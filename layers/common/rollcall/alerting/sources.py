@@ -5,8 +5,8 @@ How bad each is, by what it is about:
 critical  a token is refused, or a permission is missing (TowerDenied, ChefDenied, AwsDenied); the removal limit; an
           alarm on a function's errors or on a dead-letter queue
 error     what an operator has to fix within the hour: tags, inventories, templates; an instance that is stuck; Tower
-          being unavailable; what the doctor finds to break launches; a cycle that failed or was rolled back; every
-          other alarm
+          being unavailable; what the doctor finds to break launches; a cycle that failed or was rolled back; a bake
+          that failed; every other alarm
 warning   what passes by itself, unless it is Tower; what reconcile found and left; an instance that load balancers do
           not find healthy; the doctor's other findings
 """
@@ -26,9 +26,12 @@ from rollcall.domain.event_fields import (
     CYCLE_FAILED,
     CYCLE_ROLLED_BACK,
     CYCLE_SUCCEEDED,
+    IMAGE_BAKED,
+    IMAGE_FAILED,
     MISCONFIGURATION_FOUND,
     MISCONFIGURATION_MENDED,
     NOT_SERVING,
+    OF_A_BAKE,
     OF_A_CYCLE,
     OF_AN_INSTANCE,
     OF_THE_DOCTOR,
@@ -54,6 +57,8 @@ DENIED = ("TowerDenied", "ChefDenied", "AwsDenied")
 TOWER_UNAVAILABLE = "TowerUnavailable"
 PASSING_KINDS = ("address conflict",)  # of findings: mostly gone with reconcile's next run
 GRAVE_METRICS = ("Errors", "ApproximateNumberOfMessagesVisible")
+ROLL_OUTS = ("failed", "rolled back")  # of which the cycle's own event tells
+CANCELLED = "cancelled"  # by an operator, who knows
 WATCHED_FOR = 3600.0  # seconds; for longer it is not watched whether an instance serves
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
 UNTIL_ENDED = math.inf  # alarms and doctor always report when it is over, be it in a year
@@ -117,6 +122,11 @@ def cycle_of(group: str) -> str:
     return OF_A_CYCLE + group
 
 
+def bake_of(group: str) -> str:
+    """The cause of all that is reported of a group's bakes: it has one at a time."""
+    return OF_A_BAKE + group
+
+
 def _alarm(body: Json) -> Occurrence | Ending | None:
     name, state = str(body["AlarmName"]), body["NewStateValue"]
     at, cause = _seconds(body["StateChangeTime"]), f"alarm: {name}"
@@ -151,6 +161,8 @@ def _event(body: Json) -> Occurrence | Ending | None:
         return Ending(event_id, at, _serving(detail), not_serving(detail["group"]))
     if kind == CYCLE_SUCCEEDED:
         return Ending(event_id, at, cycle_of(detail["group"]), cycle_of(detail["group"]))
+    if kind == IMAGE_BAKED:
+        return Ending(event_id, at, bake_of(detail["group"]), bake_of(detail["group"]))
     if kind == MISCONFIGURATION_MENDED:
         return Ending(event_id, at, OF_THE_DOCTOR + detail["key"], OF_THE_DOCTOR + detail["key"])
     raise BadEvent(f"field 'detail-type' is {quoted(kind)}, of which no alert is sent: narrow the rule that sent it")
@@ -270,6 +282,31 @@ def _bad_cycle(event_id: str, at: float, detail: Json, became: str) -> Occurrenc
     )
 
 
+def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
+    """A bake that made no image, or none that may be rolled out. It is over with the group's next one that succeeds.
+
+    None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job. None, too,
+    where an operator cancelled it.
+    """
+    group = str(detail["group"])
+    if detail.get("roll_out") in ROLL_OUTS or detail.get("result") == CANCELLED:
+        return None
+    return Occurrence(
+        id=event_id,
+        at=at,
+        cause=bake_of(group),
+        reason=f"the bake of {group} failed: {detail['reason']}",
+        severity=IncidentSeverity.ERROR,
+        began=max(0.0, at - float(detail.get("seconds") or 0.0)),
+        subject=group,
+        group=group,
+        function=str(detail.get("function") or ""),
+        job_url=str(detail.get("job_url") or ""),
+        ended_by=bake_of(group),
+        forgotten_at=at + KEPT_FOR,
+    )
+
+
 def _misconfiguration(event_id: str, at: float, detail: Json) -> Occurrence:
     cause = OF_THE_DOCTOR + detail["key"]
     return Occurrence(
@@ -293,6 +330,7 @@ PROBLEMS: dict[str, Callable[[str, float, Json], Occurrence | None]] = {
     MISCONFIGURATION_FOUND: _misconfiguration,
     CYCLE_FAILED: _cycle_failed,
     CYCLE_ROLLED_BACK: _cycle_rolled_back,
+    IMAGE_FAILED: _image_failed,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.event_fields import OF_A_CYCLE
+from rollcall.domain.event_fields import OF_A_BAKE, OF_A_CYCLE
 
 from .console_links import alarm_url, log_query, log_query_url
 from .incident import SUBJECTS_KEPT, Link, Notification
@@ -87,8 +87,9 @@ def _query(incident: Incident) -> str:
     """The query for its log lines: those of its instance, its group, or its error, as narrow as the cause is."""
     if len(incident.subjects) == 1 and incident.groups and incident.subjects != incident.groups:
         return log_query(instance_id=incident.subjects[0].rpartition("/")[2])
-    if incident.cause.startswith(OF_A_CYCLE):
-        return log_query(group=incident.cause.removeprefix(OF_A_CYCLE))
+    for workflow in (OF_A_CYCLE, OF_A_BAKE):
+        if incident.cause.startswith(workflow):
+            return log_query(group=incident.cause.removeprefix(workflow))
     what, of_group, group = incident.cause.partition(OF_A_GROUP)
     if of_group:
         return log_query(group=group, error=what) if _is_error(what) else log_query(group=group)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 GROUP_MAX = 60  # characters of a group's name in an image's; EC2 takes 128 in all (API reference, CreateImage)
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
+NAME_TAG = "Name"  # the function's role may set it while something is made, and not later (template.yaml, TagImages)
 NAME_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
 VISIBLE_AFTER = 300.0  # seconds in which DescribeImages shows an image that was made
 
@@ -46,7 +47,7 @@ def image_tags(state: BakeState) -> dict[str, str]:
         bake_tags.BASE_IMAGE: state.base_image.id,
         bake_tags.PROJECT_REVISION: state.project_revision,
         bake_tags.JOB: "" if state.job is None else str(state.job),
-        "Name": image_name(state),
+        NAME_TAG: image_name(state),
     }
     return {key: value for key, value in known.items() if value}
 
@@ -89,7 +90,7 @@ class Imaging:
         if image.state in BROKEN:
             return over(state, BakeResult.FAILED, f"AWS could not make image {image.id}: {image.reason or image.state}")
         if image.state == AVAILABLE:
-            tags = image_tags(state)
+            tags = {key: value for key, value in image_tags(state).items() if key != NAME_TAG}
             self._aws.tag_resources((image.id, *image.snapshots), tags)  # snapshots that AWS made before it tagged them
             return StepAnswer(replace(state, snapshots=image.snapshots), "terminate")
         if state.until and now >= state.until:

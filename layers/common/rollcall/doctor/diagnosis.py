@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.findings import Finding, Severity
 
+from .bake_findings import bake_findings
 from .chef_findings import chef_findings
 from .connection_findings import connection_findings
 from .coverage import coverage
@@ -52,6 +53,7 @@ FINDERS: tuple[Finder, ...] = (
     host_findings,
     chef_findings,
     cycle_findings,
+    bake_findings,
 )
 WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 

@@ -189,6 +189,20 @@ class ObservedCycle:
 
 
 @dataclass(frozen=True)
+class BakeDefaults:
+    """What the tags of a group ask of a bake, as far as doctor needs it.
+
+    forbidden: no bake is allowed. job_template, inventory: as they are named, empty where they are not. rolls_out:
+    whether the group is to be cycled to the image.
+    """
+
+    forbidden: bool = False
+    job_template: str = ""
+    inventory: str = ""
+    rolls_out: bool = True
+
+
+@dataclass(frozen=True)
 class ObservedInventory:
     """An inventory, whether the token may change it, its hosts, and how many its organization has and may have."""
 
@@ -257,6 +271,7 @@ class Observations:
     the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
     ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not read. at: when
     it was observed, in epoch seconds. cycles: of groups with a tag of cycles, by name; none in a stack without them.
+    bakes: what the tags of bakes say, likewise.
     """
 
     stack: ObservedStack
@@ -270,6 +285,7 @@ class Observations:
     chef: OrError[int] | None = None
     at: float = 0.0
     cycles: Mapping[str, ObservedCycle] = field(default_factory=dict)
+    bakes: Mapping[str, OrError[BakeDefaults | None]] = field(default_factory=dict)
 
     def template(self, reference: str | None) -> ObservedTemplate | None:
         """A job template that a tag names; None where there is none, or it could not be read."""

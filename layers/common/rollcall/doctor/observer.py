@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from rollcall.aws.client import AWS_CALLS_AT_ONCE
 from rollcall.checks.load_balancers import ELB_CHECK
+from rollcall.domain.bake_tags import GROUP_TAGS as BAKE_TAGS
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, RollcallError
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .aws_reader import AwsReader
-    from .observations import CycleDefaults, ObservedGroup, OptedInGroup, OrError
+    from .observations import BakeDefaults, CycleDefaults, ObservedGroup, OptedInGroup, OrError
 
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
 INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
@@ -58,8 +59,9 @@ class Observer:
     """Reads everything once.
 
     chef: the installation's Chef server, None if it has none. tower_at: a client for another API root of the same
-    Tower. seconds_left: in this invocation. cycle_defaults: reads the tag rollcall:cycle, which is known further up;
-    raises BadSettings. reads_hosts: whether the hosts of inventories are read, which takes Tower long.
+    Tower. seconds_left: in this invocation. cycle_defaults, bake_defaults: read the tags of cycles and of bakes, which
+    are known further up; raise BadSettings. reads_hosts: whether the hosts of inventories are read, which takes Tower
+    long.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Observer:
         tower_at: Callable[[str], Tower],
         seconds_left: Callable[[], float],
         cycle_defaults: Callable[[Group], CycleDefaults | None] = lambda _: None,
+        bake_defaults: Callable[[Group], BakeDefaults | None] = lambda _: None,
         reads_hosts: bool = True,
     ) -> None:
         self._settings = settings
@@ -85,6 +88,7 @@ class Observer:
         self._tower_at = tower_at
         self._seconds_left = seconds_left
         self._cycle_defaults = cycle_defaults
+        self._bake_defaults = bake_defaults
         self._reads_hosts = reads_hosts
 
     def observe(self, wanted: Collection[str] | None, stack: ObservedStack | None = None) -> Observations:
@@ -111,6 +115,7 @@ class Observer:
             chef=self._observe_chef(opted_in),  # last, for it only warns, and one that does not answer takes its time
             at=time.time(),
             cycles=self._cycles(groups),
+            bakes=self._bakes(groups),
         )
 
     # Calls that may fail
@@ -209,6 +214,15 @@ class Observer:
     def _pin_runs(self, pin: str) -> bool:
         """Whether the execution runs whose name a pin ends with."""
         return self._aws.is_running(self._names.cycle_machine, pin.rpartition(" ")[2])
+
+    # Bakes
+
+    def _bakes(self, groups: Mapping[str, ObservedGroup]) -> dict[str, OrError[BakeDefaults | None]]:
+        """Of groups that are to be baked."""
+        if not self._settings.bakes:
+            return {}
+        tagged = [each for each in groups.values() if each.group.tags.keys() & set(BAKE_TAGS)]
+        return {each.name: self._in_time(partial(self._bake_defaults, each.group)) for each in tagged}
 
     # Chef
 

@@ -34,7 +34,8 @@ WATCHES = range(1, 3601)  # seconds; a load balancer's first checks take a few m
 class Settings(NamedTuple):
     """One installation's parameters. stack: its name. chef_secret is empty where there is no Chef server.
 
-    cycles: whether it may replace the instances of groups. gate_log_group: empty for functions that do not read it.
+    cycles: whether it may replace the instances of groups; bakes: whether it may make images for them. gate_log_group:
+    empty for functions that do not read it.
     """
 
     account: str
@@ -55,6 +56,7 @@ class Settings(NamedTuple):
     chef_secret: str = ""
     cycles: bool = False
     gate_log_group: str = ""
+    bakes: bool = False
 
 
 class OwnQueue(NamedTuple):
@@ -114,6 +116,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             chef_secret=environment.get("CHEF_SECRET", ""),
             cycles=environment.get("CYCLES") == "true",
             gate_log_group=environment.get("GATE_LOG_GROUP", ""),
+            bakes=environment.get("BAKES") == "true",
         )
 
 

@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
+from rollcall.bake.state import BakeState
 from rollcall.cycle.state import CycleState, ListedInstance, Phase
 from unit.fakes import ACCOUNT, REGION
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 type Json = dict[str, Any]
 
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:rollcall-cycle"
+BAKE_MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:rollcall-bake"
 NOW = 1_796_076_900.0  # 2026-11-30 22:15 UTC
 IDLE_MAX = 50  # sleeps in which nothing happens, and then nothing will
 WORLD: list[StepFunctions] = []
@@ -35,7 +37,7 @@ WORLD: list[StepFunctions] = []
 class Turn:
     """What becomes of an execution next. state: a step answers it. status: it ends so. fails: a step fails so."""
 
-    state: CycleState | None = None
+    state: CycleState | BakeState | None = None
     status: str = "RUNNING"
     error: str = ""
     cause: str = ""
@@ -56,10 +58,15 @@ class Run:
     cause: str = ""
     ended: float | None = None
     events: list[Json] = field(default_factory=list)
+    machine: str = MACHINE
 
     @property
     def arn(self) -> str:
-        return f"{MACHINE.replace(':stateMachine:', ':execution:')}:{self.name}"
+        return f"{self.machine.replace(':stateMachine:', ':execution:')}:{self.name}"
+
+    @property
+    def noun(self) -> str:
+        return self.machine.rpartition("-")[2]
 
 
 class StepFunctions:
@@ -85,12 +92,14 @@ class StepFunctions:
                 self._turn(run, run.turns.pop(0))
                 self.idle = 0
 
-    def add(self, name: str, request: Mapping[str, Any], *turns: Turn, began: float | None = None) -> Run:
+    def add(
+        self, name: str, request: Mapping[str, Any], *turns: Turn, began: float | None = None, machine: str = MACHINE
+    ) -> Run:
         """An execution that was started before; the first of its turns is true already."""
-        made = Run(name, json.dumps(request), self.now - 600 if began is None else began, list(turns))
+        made = Run(name, json.dumps(request), self.now - 600 if began is None else began, list(turns), machine=machine)
         self.runs[name] = made
         made.events.append(self._event("ExecutionStarted", executionStartedEventDetails={"input": made.input}))
-        begun = json.dumps({"cycle": {"request": request}, "error": {}})
+        begun = json.dumps({made.noun: {"request": request}, "error": {}})
         made.events.append(
             self._event("TaskStateEntered", stateEnteredEventDetails={"name": "Preflight", "input": begun})
         )
@@ -104,7 +113,7 @@ class StepFunctions:
             details = {"resource": "invoke", "resourceType": "lambda", "error": "AwsUnavailable", "cause": cause}
             run.events.append(self._event("TaskFailed", taskFailedEventDetails=details))
             return
-        passed = json.dumps({"cycle": turn.state.to_json(), "next": "wait", "wait": 15}) if turn.state else None
+        passed = json.dumps({run.noun: turn.state.to_json(), "next": "wait", "wait": 15}) if turn.state else None
         if passed:
             exited = {"name": "Follow", "output": passed}
             run.events.append(self._event("TaskStateExited", stateExitedEventDetails=exited))
@@ -129,6 +138,7 @@ class StepFunctions:
             "DescribeExecution": self.describe_execution,
             "GetExecutionHistory": self.get_execution_history,
             "ListExecutions": self.list_executions,
+            "StopExecution": self.stop_execution,
         }
         try:
             return 200, actions[operation](json.loads(body))
@@ -138,7 +148,8 @@ class StepFunctions:
     def start_execution(self, given: Json) -> Json:
         run = self.runs.get(given["name"])
         if run is None:
-            run = self.add(given["name"], json.loads(given["input"]), *self.script, began=self.now)
+            machine = given["stateMachineArn"]
+            run = self.add(given["name"], json.loads(given["input"]), *self.script, began=self.now, machine=machine)
         elif run.status != "RUNNING" or json.loads(run.input) != json.loads(given["input"]):
             raise Refused("ExecutionAlreadyExists")
         return {"executionArn": run.arn, "startDate": run.began}
@@ -147,7 +158,7 @@ class StepFunctions:
         run = self._run(given)
         return {
             "executionArn": run.arn,
-            "stateMachineArn": MACHINE,
+            "stateMachineArn": run.machine,
             "name": run.name,
             "status": run.status,
             "startDate": run.began,
@@ -165,12 +176,13 @@ class StepFunctions:
         return _page([*reversed(self._run(given).events)], "events", given)
 
     def list_executions(self, given: Json) -> Json:
-        wanted = [run for run in self.runs.values() if given.get("statusFilter", run.status) == run.status]
+        own = [run for run in self.runs.values() if run.machine == given["stateMachineArn"]]
+        wanted = [run for run in own if given.get("statusFilter", run.status) == run.status]
         newest_first = sorted(wanted, key=lambda run: run.began, reverse=True)
         rows = [
             {
                 "executionArn": run.arn,
-                "stateMachineArn": MACHINE,
+                "stateMachineArn": run.machine,
                 "name": run.name,
                 "status": run.status,
                 "startDate": run.began,
@@ -178,6 +190,11 @@ class StepFunctions:
             for run in newest_first
         ]
         return _page(rows, "executions", given)
+
+    def stop_execution(self, given: Json) -> Json:
+        run = self._run(given)
+        run.status, run.ended, run.error, run.cause = "ABORTED", self.now, given["error"], given["cause"]
+        return {"stopDate": self.now}
 
     def _run(self, given: Json) -> Run:
         name = given["executionArn"].rpartition(":")[2]

@@ -16,7 +16,7 @@ from rollcall.cycle.state import CycleResult, CycleVerdict, Phase, TargetDip
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.objections import Objection
 from rollcall.workflow.names import execution_name
-from rollcall_cli.commands import cycle as module
+from rollcall_cli.cycling import run as module
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
@@ -88,7 +88,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(module, "physical_id", lambda stack, logical_id: MACHINE)
     monkeypatch.setattr(module, "InstanceRefreshes", made.refreshes)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: made.aws.client)
-    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", made.aws.sleep)
+    monkeypatch.setattr("rollcall_cli.cycling.run.sleep", made.aws.sleep)
     monkeypatch.setattr(time, "time", lambda: NOW)
     return made
 
@@ -371,7 +371,7 @@ def test_an_error_that_passes_is_shown_once_and_the_cycle_read_again(
             command.aws.failing = [(400 if "Throttling" in code else 500, code)] * 2
         sleep(seconds)
 
-    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", failing)
+    monkeypatch.setattr("rollcall_cli.cycling.run.sleep", failing)
     done = command("web")
     assert done.stderr.count("It is read again, every 5 s at the latest") == 1
     assert "is cycled and verified" in done.stdout
@@ -400,7 +400,7 @@ def test_credentials_that_run_out_leave_it_running_and_say_how_to_go_on(
     def expired(seconds: float) -> None:
         command.aws.failing = [(403, "ExpiredTokenException")]
 
-    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", expired)
+    monkeypatch.setattr("rollcall_cli.cycling.run.sleep", expired)
     done = command("web", *way, code=code)
     assert "states:GetExecutionHistory" in done.stderr
     assert "To watch it: rollcall cycle --watch web\n" in done.stderr
@@ -426,7 +426,7 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
     def interrupted(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rollcall_cli.commands.cycle.sleep", interrupted)
+    monkeypatch.setattr("rollcall_cli.cycling.run.sleep", interrupted)
     given = ("--stack", "other", "--region", REGION)
     done = command("web", "--key", "v8", *given, "--json", code=ExitCode.INTERRUPTED)
     assert f"To watch it: rollcall cycle --watch {' '.join(given)} --key v8 web\n" in done.stderr
@@ -442,8 +442,8 @@ def test_a_closed_pipe_does_not_make_a_failure_a_success(command: Command, monke
     def closed(*_: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(module, "print_json", closed)
-    monkeypatch.setattr(module, "silence", silenced.append)
+    monkeypatch.setattr("rollcall_cli.workflows.run.print_json", closed)
+    monkeypatch.setattr("rollcall_cli.workflows.run.silence", silenced.append)
     command.aws.script = [badly()]
     command("web", "--json", code=ExitCode.ACT)
     assert len(silenced) == 1

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from rollcall.cycle.state import CycleVerdict, TargetDip
-from rollcall_cli.cycling.executions import CycleExecution, Status
+from rollcall_cli.cycling.executions import CycleExecution
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
 from rollcall_cli.cycling.words import changes
+from rollcall_cli.workflows.executions import Status
 from unit.cli.cycling.step_functions import MACHINE, NOW, state
 
 RUNNING = CycleExecution(

@@ -1,0 +1,138 @@
+"""One run of the command about a bake: it is started or found, stopped if that is wanted, and followed to its end."""
+
+from __future__ import annotations
+
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from rollcall.aws.client import CLIENT_CONFIG
+from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall.domain.errors import RollcallError
+from rollcall_cli.cycling.executions import CycleExecutions
+from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own, stop, with_refresh
+from rollcall_cli.cycling.run import MACHINE as CYCLE_MACHINE
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.running import NotRun, in_words, note_change
+from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.workflows.executions import Started
+from rollcall_cli.workflows.run import WorkflowRun
+
+from . import listing
+from .executions import BakeExecution, BakeExecutions
+from .following import display
+from .words import answer_of, code_of, ending_of
+
+if TYPE_CHECKING:
+    from rollcall_cli.cycling.executions import CycleExecution
+    from rollcall_cli.cycling.words import Ending
+    from rollcall_cli.options import Given
+    from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.following import Display
+
+MACHINE = "BakeStateMachine"  # its logical id
+TO_STOP = "states:StopExecution"
+CAUSE = "rollcall bake --cancel"
+QUESTION = "Cancel the bake of group {group!r}? What it has launched is terminated; an image that it has made stays."
+OF_ROLL_OUT = "Cancel the roll-out of group {group!r}? What was replaced stays replaced, and the image stays."
+
+
+def bake_executions(stack: str) -> BakeExecutions:
+    """Those of the stack's state machine. Raises NotRun where it has none."""
+    try:
+        machine = physical_id(stack, MACHINE)
+    except NoResource as error:
+        raise NotRun(
+            f"Stack {stack} bakes no images: it has no state machine {MACHINE}. Deploy it with the parameters "
+            "Bakes=true and Cycles=true."
+        ) from error
+    client = boto3.client("stepfunctions", config=CLIENT_CONFIG)
+    try:
+        cycles = CycleExecutions(client, physical_id(stack, CYCLE_MACHINE))
+    except NoResource:  # images are baked, and not rolled out
+        cycles = None
+    return BakeExecutions(client, machine, cycles)
+
+
+class BakeRun(WorkflowRun[BakeExecution]):
+    """One run of the command. group: empty for the list. key: as the operator gave it."""
+
+    noun = "bake"
+
+    def __init__(self, executions: BakeExecutions, group: str, key: str | None, given: Given, *, as_json: bool) -> None:
+        super().__init__(executions, group, key, given, lambda seconds: sleep(seconds), as_json=as_json)
+        self._bakes = executions
+
+    def read(self, arn: str) -> BakeExecution:
+        """A bake as it is now, with its cycle."""
+        return self._bakes.read_whole(arn)
+
+    def display(self) -> Display[BakeExecution]:
+        """Where progress is shown."""
+        return display()
+
+    def ending(self, execution: BakeExecution) -> Ending:
+        """How it ended, for an operator."""
+        return ending_of(execution)
+
+    def answer(self, execution: BakeExecution, url: str, *, attached: bool) -> dict[str, Any]:
+        """How it ended, for a program."""
+        return answer_of(execution, url, attached=attached)
+
+    def code(self, execution: BakeExecution) -> ExitCode:
+        """What the command ends with."""
+        return code_of(execution)
+
+    def list_latest(self) -> ExitCode:
+        """The last bakes of all groups."""
+        bakes = [listing.listed(each) for each in self._asked(lambda: self._bakes.latest(listing.LISTED))]
+        if self._as_json:
+            print_json(listing.answer_of(bakes))
+        elif bakes:
+            console().print(listing.table(bakes))
+        else:
+            print("No group was baked in the last 90 days.")
+        return ExitCode.OK
+
+    def cancel(self, questions: Questions) -> ExitCode:
+        """Stop the bake that runs; the bake function then terminates what it has launched.
+
+        One that rolls out goes on to its own end once the refresh is cancelled.
+        """
+        arn = self._asked(lambda: self._bakes.running(self._group))
+        if arn is None:
+            raise NotRun(f"No bake runs for group {self._group!r}: nothing was changed.")
+        bake = self._asked(lambda: self._bakes.read_whole(arn))
+        rolling_out = bake.cycle if bake.cycle is not None and bake.cycle.running else None
+        question = OF_ROLL_OUT if rolling_out else QUESTION
+        if not questions.agree(question.format(group=self._group)):
+            progress_line("Nothing was changed.")
+            return ExitCode.NOT_RUN
+        if rolling_out:
+            self._stop_cycle(arn)
+        else:
+            self._stop_execution(arn)
+        return self._follow(Started(arn, attached=True))
+
+    def _stop_execution(self, arn: str) -> None:
+        try:
+            self._bakes.stop(arn, CAUSE)
+        except RollcallError as error:
+            raise NotRun(in_words(error, TO_STOP)) from error
+        note_change()
+
+    def _stop_cycle(self, arn: str) -> None:
+        """Cancel the refresh alone: the cycle and the bake see that, record it, and end."""
+
+        def cycle() -> CycleExecution:
+            found = self.read(arn).cycle
+            if found is None:
+                raise NotRun(f"AWS does not show the cycle of the bake any more. {NOTHING}")
+            return found
+
+        execution = self._asked(lambda: with_refresh(cycle, self._sleep))
+        refreshes = InstanceRefreshes(arn.split(":")[3])
+        require_its_own(execution, active(refreshes, self._group))
+        stop(refreshes, self._group, Stop.CANCEL)

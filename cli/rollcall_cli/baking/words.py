@@ -1,0 +1,240 @@
+"""A bake in words: what changed since it was read last, how it ended, and the exit code of that. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rollcall.bake.state import BakeResult, Phase
+from rollcall_cli.cycling import words as cycling
+from rollcall_cli.cycling.words import Ending
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.times import clock, shortly
+from rollcall_cli.workflows.executions import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall.bake.state import BakeState
+
+    from .executions import BakeExecution
+
+type Json = dict[str, Any]
+
+SETTLED = (
+    "Rollcall terminates what the bake has launched, and removes its hosts, within minutes. A cycle that was rolling "
+    "the image out is stopped, too: what was replaced stays replaced."
+)
+
+
+# The exit code
+
+
+def code_of(execution: BakeExecution) -> ExitCode:
+    """What the command ends with: OK only for what did what it was asked for."""
+    state = execution.state
+    if state is None or state.result is None or execution.status not in (Status.SUCCEEDED, Status.FAILED):
+        return ExitCode.ACT
+    if state.result == BakeResult.REFUSED or (state.result == BakeResult.DRY_RUN and state.objections):
+        return ExitCode.REFUSED
+    if state.result.went_well and execution.status == Status.SUCCEEDED:
+        return ExitCode.OK
+    return ExitCode.ACT
+
+
+# While it runs
+
+
+def changes(before: BakeExecution | None, now: BakeExecution) -> Iterator[str]:
+    """What is new since it was read before, a line each, with the time of day by AWS's clock.
+
+    What is new of its cycle is not among it.
+    """
+    if now.failing and (before is None or before.failing != now.failing):
+        yield f"{clock(now.read)}: a step of the bake failed, and is tried again: {now.failing}"
+    if now.state is None:
+        if before is None:
+            yield f"{clock(now.read)}: {Phase.PREFLIGHT}"
+        return
+    old = before.state if before else None
+    known = set(_facts(old)) if old else set()
+    if old is None or old.phase != now.state.phase:
+        yield f"{clock(now.answered)}: {now.state.phase}"
+    for fact in _facts(now.state):
+        if fact not in known:
+            yield f"{clock(now.answered)}: {fact}"
+
+
+def _facts(state: BakeState) -> Iterator[str]:
+    """What is known of a bake, a line each, in the order in which it comes to be known."""
+    if state.base_image.id:
+        yield base_words(state)
+    if state.builder:
+        yield builder_words(state)
+    if state.job is not None:
+        yield job_words(state)
+    if state.image_id:
+        yield f"image {state.image_id}: {state.image_name}" if state.image_name else f"image {state.image_id}"
+    if state.smoke_instance:
+        job = f"; {_job(state.smoke_job, state.smoke_job_url)}" if state.smoke_job is not None else ""
+        yield f"smoke test on {state.smoke_instance}{job}"
+    if state.smoke:
+        yield f"smoke test: {state.smoke}"
+    if state.version:
+        yield version_words(state)
+    if state.cycle:
+        yield f"cycle {state.cycle}" + (f": {state.cycle_result}" if state.cycle_result else "")
+    for removed in state.removed:
+        yield f"removed: {removed}"
+    for warning in state.warnings:
+        yield f"warning: {warning}"
+
+
+def base_words(state: BakeState) -> str:
+    """What is baked from what, in a line."""
+    base = state.base_image
+    named = ", ".join(filter(None, (base.name, base.architecture)))
+    parts = [f"from image {base.id}" + (f" ({named})" if named else "")]
+    if state.template_id:
+        version = f" version {state.from_version}" if state.from_version else ""
+        parts.append(f"for launch template {state.template_name or state.template_id}{version}")
+    if state.instance_type:
+        parts.append(f"on {state.instance_type}" + (f" in {state.subnet}" if state.subnet else ""))
+    return ", ".join(parts)
+
+
+def builder_words(state: BakeState) -> str:
+    """The builder in a line."""
+    return f"builder {state.builder}" + (f" at {state.address}" if state.address else "")
+
+
+def job_words(state: BakeState) -> str:
+    """The job that provisions the builder, with its link."""
+    again = f" (try {state.job_tries})" if state.job_tries > 1 else ""
+    return f"{_job(state.job, state.job_url)}{again}"
+
+
+def version_words(state: BakeState) -> str:
+    """The version that was made in a line."""
+    return f"version {state.version} of launch template {state.template_name or state.template_id}"
+
+
+def _job(job: int | None, url: str) -> str:
+    return f"job {job}" + (f" {url}" if url else "")
+
+
+# How it ended
+
+
+def ending_of(execution: BakeExecution) -> Ending:
+    """How a bake ended, for an operator."""
+    state, group = execution.state, str(execution.request.get("group", ""))
+    if execution.status in cycling.ENDED_OUTSIDE:
+        why = cycling.ENDED_OUTSIDE[execution.status]
+        return Ending(f"The bake of group {group!r} did not come to its end: {why}.", (SETTLED,), well=False)
+    if state is None or state.result is None:
+        return Ending(f"The bake of group {group!r} FAILED: {_error(execution)}", (SETTLED,), well=False)
+    lines = [*_evidence(execution, state), *(_plan(state) if state.result == BakeResult.DRY_RUN else ())]
+    if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result
+        lines.append(f"the last step failed, so that something may be left: {_error(execution)}")
+        lines.append(SETTLED)
+    return Ending(_heading(execution, state), lines, code_of(execution) == ExitCode.OK)
+
+
+def _error(execution: BakeExecution) -> str:
+    said = ": ".join(filter(None, (execution.error, execution.cause)))
+    return said or "its steps do not say how it ended: is the stack of another version than this command?"
+
+
+def _heading(execution: BakeExecution, state: BakeState) -> str:
+    group, took = repr(state.group), shortly(execution.seconds)
+    reason = f": {state.reason}" if state.reason else "."
+    made = f"image {state.image_id} in version {state.version}"
+    if state.result and state.result.went_well and execution.status != Status.SUCCEEDED:
+        return f"The bake of group {group} FAILED at its last step, after it had ended as: {state.result}{reason}"
+    match state.result:
+        case BakeResult.SUCCEEDED:
+            return f"Group {group} is baked, cycled and verified, {made}, in {took}{reason}"
+        case BakeResult.BAKED:
+            return f"Group {group} is baked and not cycled, {made}, in {took}{reason}"
+        case BakeResult.NOTHING_NEW:
+            return f"Nothing is new for group {group}, so nothing was baked{reason}"
+        case BakeResult.DRY_RUN if state.objections:
+            return f"Dry run: a bake of group {group} would be refused, for {_objected(state)}."
+        case BakeResult.DRY_RUN:
+            return f"Dry run: nothing speaks against a bake of group {group}. Nothing was changed."
+        case BakeResult.REFUSED if state.objections:
+            return f"The bake of group {group} was refused before anything was launched, for {_objected(state)}."
+        case BakeResult.REFUSED:
+            return f"The bake of group {group} was refused{reason}"
+        case BakeResult.ROLLED_BACK:
+            return f"The bake of group {group} was rolled back after {took}{reason}"
+        case BakeResult.CANCELLED:
+            return f"The bake of group {group} was cancelled after {took}{reason}"
+        case _:
+            return f"The bake of group {group} FAILED after {took}{reason}"
+
+
+def _objected(state: BakeState) -> str:
+    many = len(state.objections)
+    return f"{many} objection{'' if many == 1 else 's'}"
+
+
+def _evidence(execution: BakeExecution, state: BakeState) -> Iterator[str]:
+    """What there is to know of it, the worst first."""
+    for each in state.objections:
+        yield f"{each.what}: {each.reason}"
+        yield f"  remedy: {each.remedy}"
+    if state.result and not state.result.went_well:
+        yield from _jobs(state)
+    if execution.cycle is not None:
+        cycle = cycling.ending_of(execution.cycle)
+        yield cycle.heading
+        yield from (f"  {line}" for line in cycle.lines)
+    for warning in state.warnings:
+        yield f"warning: {warning}"
+    for removed in state.removed:
+        yield f"removed: {removed}"
+    for kept in state.retained:
+        yield f"kept: {kept}"
+    if state.put_back:
+        yield f"put back: {state.put_back}"
+
+
+def _jobs(state: BakeState) -> Iterator[str]:
+    """The jobs of a bake that did not end well."""
+    if state.job is not None:
+        yield f"on the builder: {job_words(state)}"
+    if state.smoke_job is not None:
+        yield f"in the smoke test: {_job(state.smoke_job, state.smoke_job_url)}"
+
+
+def _plan(state: BakeState) -> Iterator[str]:
+    if state.base_image.id:
+        yield base_words(state)
+    for name, value in state.plan.items():
+        if value not in (None, "", [], {}):
+            yield f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+# As JSON
+
+
+def answer_of(execution: BakeExecution, url: str, *, attached: bool) -> Json:
+    """How a bake ended, for a program. Times in epoch seconds."""
+    state = execution.state
+    return {
+        "group": execution.request.get("group"),
+        "bake": execution.name,
+        "execution": execution.arn,
+        "execution_url": url,
+        "attached": attached,
+        "status": str(execution.status),
+        "result": str(state.result) if state and state.result else None,
+        "image": (state.image_id or None) if state else None,
+        "version": (state.version or None) if state else None,
+        "reason": state.reason if state else _error(execution),
+        "began": execution.began,
+        "ended": execution.ended,
+        "state": state.to_json() if state else None,
+        "cycle": execution.cycle.state.to_json() if execution.cycle and execution.cycle.state else None,
+    }

@@ -1,0 +1,55 @@
+"""Shows the versions that a group can go back to, and cycles it to one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rollcall.bake.bake_aws import BakeAws
+from rollcall_cli.baking.going_back import answer_of, question, read_kept, table, target_of
+from rollcall_cli.cycling.request import CycleOptions, request_of
+from rollcall_cli.cycling.run import CycleRun, cycle_executions
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
+from rollcall_cli.questions import Questions
+from rollcall_cli.running import NotRun
+from rollcall_cli.screen import console, print_json, progress_line
+
+
+def rollback(
+    group: Annotated[str, typer.Argument(metavar="GROUP", help="the Auto Scaling group")],
+    stack: Stack = DEFAULT_STACK,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="a version that is kept, by its number or its image's id; else the last before this one that was "
+            "rolled out",
+        ),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="show the versions that are kept, and change nothing")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before the group is cycled")] = False,
+    region: Region = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> ExitCode:
+    """Cycle a group back to a version of its launch template that bakes have kept, or to the last one before them.
+
+    It is a cycle like any other, and ends with the same codes: 0 only once it is verified. Ctrl-C leaves it running.
+    """
+    if list_ and to is not None:
+        raise NotRun("--list and --to are two things: name one.")
+    kept = read_kept(BakeAws(connect(region, profile)), group)
+    if list_:
+        if as_json:
+            print_json(answer_of(kept, group))
+        else:
+            console().print(table(kept))
+        return ExitCode.OK
+    run = CycleRun(cycle_executions(stack), group, None, Given(stack, region, profile), as_json=as_json)
+    target = target_of(kept, group, to)
+    if not Questions.of(yes=yes).agree(question(kept, group, target)):
+        progress_line("Nothing was changed.")
+        return ExitCode.NOT_RUN
+    return run.start(request_of(group, CycleOptions(version=target.number)))

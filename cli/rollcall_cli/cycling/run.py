@@ -1,0 +1,103 @@
+"""One run of a command about a cycle: it is started or found, stopped if that is wanted, and followed to its end."""
+
+from __future__ import annotations
+
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from rollcall.aws.client import CLIENT_CONFIG
+from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.running import NotRun
+from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.workflows.executions import Started
+from rollcall_cli.workflows.run import WorkflowRun
+
+from . import listing
+from .executions import CycleExecution, CycleExecutions
+from .following import display
+from .refresh import QUESTIONS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
+from .words import answer_of, code_of, ending_of
+
+if TYPE_CHECKING:
+    from rollcall_cli.options import Given
+    from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.following import Display
+
+    from .words import Ending
+
+MACHINE = "CycleStateMachine"  # its logical id
+
+
+def cycle_executions(stack: str) -> CycleExecutions:
+    """Those of the stack's state machine. Raises NotRun where it has none."""
+    try:
+        machine = physical_id(stack, MACHINE)
+    except NoResource as error:
+        raise NotRun(
+            f"Stack {stack} runs no cycles: it has no state machine {MACHINE}. Deploy it with the "
+            "parameter Cycles=true."
+        ) from error
+    return CycleExecutions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)
+
+
+class CycleRun(WorkflowRun[CycleExecution]):
+    """One run of a command about cycles. group: empty for the list. key: as the operator gave it."""
+
+    noun = "cycle"
+
+    def __init__(
+        self, executions: CycleExecutions, group: str, key: str | None, given: Given, *, as_json: bool
+    ) -> None:
+        super().__init__(executions, group, key, given, lambda seconds: sleep(seconds), as_json=as_json)
+
+    def read(self, arn: str) -> CycleExecution:
+        """A cycle as it is now."""
+        return self._executions.read(arn)
+
+    def display(self) -> Display[CycleExecution]:
+        """Where progress is shown."""
+        return display()
+
+    def ending(self, execution: CycleExecution) -> Ending:
+        """How it ended, for an operator."""
+        return ending_of(execution)
+
+    def answer(self, execution: CycleExecution, url: str, *, attached: bool) -> dict[str, Any]:
+        """How it ended, for a program."""
+        return answer_of(execution, url, attached=attached)
+
+    def code(self, execution: CycleExecution) -> ExitCode:
+        """What the command ends with."""
+        return code_of(execution)
+
+    def list_latest(self) -> ExitCode:
+        """The last cycles of all groups."""
+        cycles = [listing.listed(each) for each in self._asked(lambda: self._executions.latest(listing.LISTED))]
+        if self._as_json:
+            print_json(listing.answer_of(cycles))
+        elif cycles:
+            console().print(listing.table(cycles))
+        else:
+            print("No group was cycled in the last 90 days.")
+        return ExitCode.OK
+
+    def stop(self, how: Stop, questions: Questions) -> ExitCode:
+        """Cancel or roll back the refresh of the cycle that runs, and follow that cycle to its end."""
+        arn = self._asked(lambda: self._executions.running(self._group))
+        if arn is None:
+            raise NotRun(f"No cycle of Rollcall's runs for group {self._group!r}: nothing was changed.")
+        execution = self._asked(lambda: with_refresh(lambda: self.read(arn), self._sleep))
+        refreshes = InstanceRefreshes(arn.split(":")[3])
+        shown = require_its_own(execution, active(refreshes, self._group))
+        if shown.status == UNDER_WAY[how]:
+            progress_line(f"That is under way already: {shown.status}. {shown.reason}".rstrip())
+        elif questions.agree(QUESTIONS[how].format(group=self._group)):
+            stop(refreshes, self._group, how)
+        else:
+            progress_line("Nothing was changed.")
+            return ExitCode.NOT_RUN
+        return self._follow(Started(arn, attached=True))

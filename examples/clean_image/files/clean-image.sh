@@ -1,0 +1,43 @@
+#!/bin/sh
+# Removes what belongs to one machine, so that an image of it holds nothing of that. The last thing a bake's job does: it
+# takes the ssh host keys away, without which sshd lets no new connection in.
+# The first argument, for tests: a directory in the place of /.
+set -eu
+root="${1:-}"
+
+# The machine id: an empty file is filled at the first boot, one that is missing or filled is not (machine-id(5)).
+: > "$root/etc/machine-id"
+rm -f "$root/var/lib/dbus/machine-id"
+
+# Cloud-init's state, by which it takes a first boot for a later one: no host keys, no user data, no hostname.
+if [ -z "$root" ] && command -v cloud-init > /dev/null; then
+    cloud-init clean --logs
+fi
+rm -rf "$root/var/lib/cloud/instance" "$root/var/lib/cloud/instances" "$root/var/lib/cloud/data" "$root/var/lib/cloud/sem"
+
+# Chef: the key of this node, the validator's, and the name. A node of that name would be every instance.
+rm -f "$root/etc/chef/client.pem" "$root/etc/chef/validation.pem" "$root/etc/chef/first-boot.json"
+rm -rf "$root/etc/chef/ohai/hints" "$root/var/chef/cache" "$root/var/chef/backup"
+
+# The agent of Systems Manager, and what a network service knows of this machine.
+rm -rf "$root/var/lib/amazon/ssm/Vault" "$root/var/lib/amazon/ssm/registration"
+rm -rf "$root"/var/lib/dhcp/* "$root"/var/lib/NetworkManager/*.lease
+rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret"
+
+# Logs and histories.
+if [ -z "$root" ] && command -v journalctl > /dev/null; then
+    journalctl --quiet --rotate --vacuum-time=1s || true  # one that is not kept on disk has nothing to remove
+fi
+rm -rf "$root"/var/log/journal/*
+if [ -d "$root/var/log" ]; then
+    find "$root/var/log" -type f \( -name '*.gz' -o -name '*.[0-9]' -o -name '*-[0-9]*' \) -exec rm -f {} +
+    find "$root/var/log" -type f -exec sh -c 'for each; do : > "$each"; done' sh {} +
+fi
+for home in "$root/root" "$root"/home/*; do
+    rm -f "$home/.bash_history" "$home/.ssh/known_hosts" "$home/.ssh/authorized_keys"
+    rm -rf "$home/.ansible/tmp"
+done
+
+# The ssh host keys, last: cloud-init, or the service sshd-keygen, makes new ones at the first boot.
+rm -f "$root"/etc/ssh/ssh_host_*_key "$root"/etc/ssh/ssh_host_*_key.pub
+sync

@@ -1,0 +1,77 @@
+"""A step of a bake for its state machine, or an execution that was stopped -> what has happened, and what is next.
+
+The steps are rollcall.bake.run, the machine is statemachines/bake.asl.json. Reconcile sends what it may not do itself:
+instances whose time is over are terminated, images and versions beyond those that are kept removed.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import rollcall.runtime.garbage  # noqa: F401 - before what it is for
+
+from rollcall.bake.invocation import RETIRE, SWEEP, read_invocation
+from rollcall.bake.run import BakeRun, require_settled
+from rollcall.domain.bake_settings import read_bake_settings
+from rollcall.runtime.installation import chef, installation
+from rollcall.telemetry.bake_announcer import BakeAnnouncer
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from rollcall.bake.answer import StepAnswer
+    from rollcall.workflow.invocation import Invocation
+
+announcer = BakeAnnouncer("bake")
+
+
+@announcer.logger.inject_lambda_context
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
+    """A step's name and the bake's state in, its new state out; or an event about an execution that was stopped in.
+
+    Errors are raised: the state machine tries a step again, and Lambda an event.
+    """
+    invoked = read_invocation(event)
+    here = installation(context)
+    run = BakeRun(
+        here.settings,
+        read_bake_settings(os.environ),
+        here.tower,
+        here.fleets.own,
+        chef=chef(context),
+        clock=time.time,
+        seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+    )
+    with announcer.publishing(here.settings, here.tower, context):
+        if invoked.step == SWEEP:
+            swept = run.sweep()
+            announcer.announce_swept(swept)
+            return {"swept": swept}
+        answer = _answer(run, invoked)
+        announcer.announce_bake(answer)
+        if not invoked.step:
+            require_settled(answer)
+    return _as_state(answer)
+
+
+def _answer(run: BakeRun, invoked: Invocation) -> StepAnswer:
+    fields = invoked.fields
+    if invoked.step == RETIRE:
+        return run.retire(fields["group"], dry_run=fields.get("dry_run") is True, force=fields.get("force") is True)
+    return run.step(invoked.step, fields) if invoked.step else run.settle(fields)
+
+
+def _as_state(answer: StepAnswer) -> dict[str, Any]:
+    """The state machine's whole state. error: of a task that it catches; a wait is in whole seconds, as it takes it."""
+    return {
+        "bake": answer.state.to_json(),
+        "next": answer.next,
+        "wait": math.ceil(answer.wait),
+        "error": {},
+        "cause": answer.state.reason,
+        "cycle_name": answer.cycle_name,
+        "cycle_input": dict(answer.cycle_input),
+    }

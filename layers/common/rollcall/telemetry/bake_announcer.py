@@ -1,0 +1,77 @@
+"""What becomes of bakes and their images: logs, metrics and events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rollcall.bake.news import BakeEvent
+
+from .announcer import Announcer
+from .bake_details import bake_event, bake_seconds, job_of, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollcall.bake.answer import StepAnswer
+    from rollcall.bake.news import BakeNews
+    from rollcall.bake.state import BakeState
+
+COUNTED = {
+    BakeEvent.BAKED: "ImagesBaked",
+    BakeEvent.FAILED: "ImagesFailed",
+    BakeEvent.RETIRED: "ImagesRetired",
+}
+ENDS = (BakeEvent.BAKED, BakeEvent.FAILED)
+
+
+class BakeAnnouncer(Announcer):
+    """Logs, counts and publishes for bakes."""
+
+    def announce_bake(self, answer: StepAnswer) -> None:
+        """Announce what a step of a bake has found.
+
+        Of a dry run, and of a bake by hand that was refused, nothing is published: the operator has the answer. The log
+        has it, too.
+        """
+        for each in answer.news:
+            log = self.logger.error if each.kind == BakeEvent.FAILED else self.logger.info
+            log(f"{each.kind}: {reason_of(each)}", extra=_about_news(each))
+            self._count_bake(each)
+            self._events.append(bake_event(each, time.time()))
+        if answer.state.result and not answer.news:
+            words = f"{answer.state.result}: {answer.state.reason}"
+            self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
+
+    def announce_swept(self, lines: Sequence[str]) -> None:
+        """Announce instances of bakes that were still there when their time was over, a line each."""
+        for line in lines:
+            self.logger.error(line, extra={"alert": True})
+
+    def _count_bake(self, news: BakeNews) -> None:
+        self.metrics.count(COUNTED[news.kind], group=news.state.group)
+        seconds = bake_seconds(news.state, time.time())
+        if news.kind in ENDS and seconds is not None:
+            self.metrics.seconds("BakeSeconds", seconds, group=news.state.group)
+
+
+def _about_news(news: BakeNews) -> dict[str, object]:
+    """What a log line says of it; `rollcall history` reads event and job."""
+    fields = {"event": news.kind, "image": news.image, "job": job_of(news)}
+    return _about(news.state) | {name: value for name, value in fields.items() if value}
+
+
+def _about(state: BakeState) -> dict[str, object]:
+    fields = {
+        "group": state.group,
+        "bake": state.name,
+        "phase": state.phase,
+        "builder": state.builder,
+        "image": state.image_id,
+        "version": state.version,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _objections(state: BakeState) -> dict[str, object]:
+    return {"objections": [each._asdict() for each in state.objections]} if state.objections else {}

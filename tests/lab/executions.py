@@ -1,0 +1,97 @@
+"""Executions of the state machines of cycles and bakes, followed by what their tasks answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar
+
+from lab.cloud import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.cloud import Cloud, Json
+
+TIMEOUT = 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of a state machine. arn: the execution's. kind: under what its tasks answer with their state."""
+
+    kind: ClassVar[str]
+
+    cloud: Cloud
+    arn: str
+
+    @property
+    def status(self) -> str:
+        """RUNNING, SUCCEEDED, FAILED, ABORTED or TIMED_OUT."""
+        answer = self.cloud.aws.client("stepfunctions").describe_execution(executionArn=self.arn)
+        return str(answer["status"])
+
+    def outputs(self) -> list[Json]:
+        """The state after each task, the newest first."""
+        pages = self.cloud.aws.client("stepfunctions").get_paginator("get_execution_history")
+        return [
+            json.loads(event["stateExitedEventDetails"]["output"])
+            for page in pages.paginate(executionArn=self.arn, reverseOrder=True)
+            for event in page["events"]
+            if event["type"] == "TaskStateExited"
+        ]
+
+    @property
+    def state(self) -> Json:
+        """The state after the last task; empty before the first has ended."""
+        return next((each[self.kind] for each in self.outputs() if self.kind in each), {})
+
+    def waited(self, timeout: float = TIMEOUT) -> Json:
+        """The state at the end of the execution, waited for."""
+        try:
+            eventually(lambda: self.status != "RUNNING", f"{self.arn} ends", timeout)
+        except TimeoutError as error:
+            error.add_note(f"it is {self._in_words()}")
+            raise
+        return self.state
+
+    def failures(self, step: str) -> int:
+        """How often a step, by the name of its state in the machine, has failed so far, and was tried again or not."""
+        pages = self.cloud.aws.client("stepfunctions").get_paginator("get_execution_history")
+        inside, failed = "", 0
+        for event in (event for page in pages.paginate(executionArn=self.arn) for event in page["events"]):
+            inside = event.get("stateEnteredEventDetails", {}).get("name", inside)
+            failed += inside == step and event["type"] in ("TaskFailed", "LambdaFunctionFailed")
+        return failed
+
+    def reaches(self, phase: str, timeout: float = TIMEOUT) -> Json:
+        """The state once it is in this phase."""
+        return dict(eventually(lambda: (own := self.state).get("phase") == phase and own, phase, timeout))
+
+    @property
+    def name(self) -> str:
+        """The execution's name."""
+        return self.arn.rpartition(":")[2]
+
+    def seen(self, what: Callable[[Json], bool], words: str, timeout: float = TIMEOUT) -> Json:
+        """The state once this holds of it. words: what is waited for."""
+        return dict(eventually(lambda: (own := self.state) and what(own) and own, words, timeout))
+
+    def phases(self) -> list[str]:
+        """The phases that it went through so far, in order, as its tasks left it."""
+        states = [each[self.kind] for each in reversed(self.outputs()) if self.kind in each]
+        return [phase for phase, _ in groupby(each["phase"] for each in states)]
+
+    def history(self) -> list[str]:
+        """The types of the execution's events, the oldest first."""
+        pages = self.cloud.aws.client("stepfunctions").get_paginator("get_execution_history")
+        return [event["type"] for page in pages.paginate(executionArn=self.arn) for event in page["events"]]
+
+    def stop(self) -> None:
+        """Stop the execution by hand."""
+        self.cloud.aws.client("stepfunctions").stop_execution(executionArn=self.arn)
+
+    def _in_words(self) -> str:
+        known = self.state
+        return json.dumps({name: known.get(name) for name in ("phase", "result", "reason", "objections")})

@@ -1,0 +1,362 @@
+"""The command bake, on a Step Functions in memory: what it starts, shows and refuses, and what it ends with."""
+
+from __future__ import annotations
+
+import json
+import time
+from copy import replace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from rollcall.aws.instance_refreshes import Ending, Refresh
+from rollcall.bake.state import BakeResult, Phase
+from rollcall.cycle.state import CycleResult
+from rollcall.cycle.state import Phase as CyclePhase
+from rollcall.domain.objections import Objection
+from rollcall.workflow.names import execution_name
+from rollcall_cli.baking import run as module
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.questions import Questions
+from rollcall_cli.stack import NoResource
+from unit.bake_news import BASE, BUILDER, IMAGE, MADE, ROLLED_OUT, SMOKE, STATE
+from unit.cli.commands import run
+from unit.cli.cycling.step_functions import BAKE_MACHINE, MACHINE, NOW, StepFunctions, Turn
+from unit.cli.cycling.step_functions import state as cycle_state
+from unit.fakes import REGION
+
+if TYPE_CHECKING:
+    from rollcall.bake.state import BakeState
+
+CYCLE = ROLLED_OUT["cycle"]
+OBJECTION = Objection("no bake inventory", "group 'web' has no tag rollcall:bake-inventory", "set it")
+LAUNCHING = replace(STATE, phase=Phase.LAUNCHING, address="", job=None, host_id=None)
+ROLLING_OUT = replace(STATE, phase=Phase.ROLLING_OUT, **MADE, cycle=CYCLE)
+
+
+class Refreshes:
+    """The refreshes of the group. asked: what was cancelled."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, region: str) -> Refreshes:
+        assert region == REGION
+        return self
+
+    def active(self, group: str) -> Refresh:
+        return Refresh("r-1", "InProgress")
+
+    def cancel(self, group: str) -> Ending:
+        self.asked.append(group)
+        return Ending.BEGUN
+
+
+class Command:
+    """The command on one stack. machines: by logical id."""
+
+    def __init__(self) -> None:
+        self.aws = StepFunctions()
+        self.refreshes = Refreshes()
+        self.machines = {"BakeStateMachine": BAKE_MACHINE, "CycleStateMachine": MACHINE}
+
+    def __call__(self, *words: str, code: int = 0) -> Any:
+        done = run("bake", *words)
+        assert done.exit_code == code, done.output
+        return done
+
+    def runs(self, *turns: Turn, key: str = "k", **request: Any) -> str:
+        """A bake of the group that was started before; its ARN."""
+        return self.aws.add(execution_name("web", key), {"group": "web", **request}, *turns, machine=BAKE_MACHINE).arn
+
+    def cycles(self, *turns: Turn) -> str:
+        """The cycle that rolls the image out; its ARN."""
+        return self.aws.add(CYCLE, {"group": "web", "launch_template_version": "7"}, *turns).arn
+
+    def physical_id(self, stack: str, logical_id: str) -> str:
+        if logical_id not in self.machines:
+            raise NoResource(f"Stack {stack} has no {logical_id}")
+        return self.machines[logical_id]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Command:
+    made = Command()
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setattr(module, "physical_id", made.physical_id)
+    monkeypatch.setattr(module, "InstanceRefreshes", made.refreshes)
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: made.aws.client)
+    monkeypatch.setattr(module, "sleep", made.aws.sleep)
+    monkeypatch.setattr(time, "time", lambda: NOW)
+    return made
+
+
+def ended(result: BakeResult, **own: Any) -> BakeState:
+    return replace(STATE, **{"phase": Phase.ENDED, "result": result, **own})
+
+
+def well(result: BakeResult = BakeResult.SUCCEEDED, **own: Any) -> Turn:
+    return Turn(replace(ended(result), **{**ROLLED_OUT, "result": result, **own}), "SUCCEEDED")
+
+
+def badly(result: BakeResult = BakeResult.FAILED, **own: Any) -> Turn:
+    return Turn(ended(result, **own), "FAILED", str(result), "why")
+
+
+# Started and followed
+
+
+def test_a_bake_is_started_and_each_thing_that_comes_to_be_known_is_a_line(command: Command) -> None:
+    command.aws.script = [Turn(), Turn(LAUNCHING), Turn(STATE), Turn(replace(STATE, phase=Phase.SMOKE, **MADE)), well()]
+    done = command("web")
+    assert [json.loads(each.input) for each in command.aws.runs.values()] == [{"group": "web"}]
+    lines = [each.partition("UTC: ")[2] for each in done.stderr.splitlines() if "UTC: " in each]
+    assert lines == [
+        "pre-flight",
+        "launching the builder",
+        f"from image {BASE} (al2023-ami-2026.11, arm64), for launch template web version 6, on t4g.small in subnet-1",
+        f"builder {BUILDER}",
+        "provisioning",
+        f"builder {BUILDER} at 10.0.0.9",
+        "job 121 https://tower.example.com/#/jobs/playbook/121/output",
+        "smoke test",
+        f"image {IMAGE}: {MADE['image_name']}",
+        "smoke test: passed",
+        "version 7 of launch template web",
+        "ended",
+        f"cycle {CYCLE}: succeeded",
+    ]
+    assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (well(), ExitCode.OK),
+        (well(BakeResult.BAKED), ExitCode.OK),
+        (well(BakeResult.NOTHING_NEW), ExitCode.OK),
+        (well(BakeResult.DRY_RUN), ExitCode.OK),
+        (well(BakeResult.DRY_RUN, objections=(OBJECTION,)), ExitCode.REFUSED),
+        (badly(BakeResult.REFUSED, objections=(OBJECTION,)), ExitCode.REFUSED),
+        (badly(BakeResult.FAILED), ExitCode.ACT),
+        (badly(BakeResult.ROLLED_BACK), ExitCode.ACT),
+        (badly(BakeResult.CANCELLED), ExitCode.ACT),
+        (badly(BakeResult.SUCCEEDED), ExitCode.ACT),
+        (Turn(STATE, "FAILED", "Lambda.TooManyRequestsException", "Rate exceeded"), ExitCode.ACT),
+        (Turn(STATE, "SUCCEEDED"), ExitCode.ACT),
+        (Turn(ended(BakeResult.SUCCEEDED), "ABORTED"), ExitCode.ACT),
+        (Turn(None, "TIMED_OUT"), ExitCode.ACT),
+    ],
+    ids=lambda each: (
+        f"{each.status} {each.state and getattr(each.state, 'result', '')}" if isinstance(each, Turn) else each.name
+    ),
+)
+def test_the_exit_code_says_how_it_ended(command: Command, last: Turn, code: ExitCode) -> None:
+    command.aws.script = [Turn(STATE), last]
+    command("web", code=code)
+    command("web", "--watch", code=code)
+    command("web", "--watch", "--json", code=code)
+
+
+def test_every_option_is_in_the_input_and_what_is_not_given_is_left_to_the_tags(command: Command) -> None:
+    command.aws.script = [well()]
+    command(
+        *("web", "--base-image", "ssm:/aws/service/ami", "--job-template", "bake", "--inventory", "builders"),
+        *("--instance-type", "m7i.large", "--keep", "3", "--no-roll-out", "--smoke", "provision", "--only-if-new"),
+        *("--user-data", "--instance-profile", "builder", "--pin"),
+    )
+    [started] = command.aws.runs.values()
+    assert json.loads(started.input) == {
+        "group": "web",
+        "base_image": "ssm:/aws/service/ami",
+        "job_template": "bake",
+        "inventory": "builders",
+        "instance_type": "m7i.large",
+        "keep": 3,
+        "roll_out": False,
+        "smoke": "provision",
+        "only_if_new": True,
+        "user_data": True,
+        "instance_profile": "builder",
+        "pin": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("web", "--base-image", "newest"), "ssm:NAME"),
+        (("web", "--keep", "5000"), "from 1 to"),
+        (("web", "--instance-type", "large"), "m7i.large"),
+        (("web", "--watch", "--cancel"), "name one"),
+        (("web", "--dry-run", "--watch"), "name one"),
+        (("web", "--watch", "--keep", "2"), "options of a new one"),
+        (("web", "--dry-run", "--key", "a"), "takes no --key"),
+        (("web", "--key", "dry-a"), "does not begin with dry-"),
+        (("--watch",), "Name the group"),
+        (("--smoke", "off"), "Name the group"),
+    ],
+)
+def test_what_cannot_be_followed_is_refused_before_aws_is_asked(
+    command: Command, words: tuple[str, ...], named: str
+) -> None:
+    done = command(*words, code=ExitCode.NOT_RUN)
+    assert named in done.stderr
+    assert (done.stdout, command.aws.asked) == ("", [])
+
+
+def test_a_stack_without_bakes_says_how_to_get_them(command: Command) -> None:
+    del command.machines["BakeStateMachine"]
+    assert "Bakes=true and Cycles=true" in command("web", code=ExitCode.NOT_RUN).stderr
+
+
+def test_a_stack_without_cycles_bakes_all_the_same(command: Command) -> None:
+    del command.machines["CycleStateMachine"]
+    command.aws.script = [well(BakeResult.BAKED, cycle="", cycle_result="")]
+    assert f"Group 'web' is baked and not cycled, image {IMAGE} in version 7" in command("web").stdout
+
+
+# The roll-out
+
+
+def test_the_progress_of_the_cycle_is_shown_as_the_command_for_cycles_shows_it(command: Command) -> None:
+    command.cycles(
+        Turn(cycle_state()),
+        Turn(cycle_state(phase=CyclePhase.VERIFYING, instances=())),
+        Turn(
+            cycle_state(phase=CyclePhase.ENDED, result=CycleResult.SUCCEEDED, reason="all were verified"), "SUCCEEDED"
+        ),
+    )
+    command.aws.script = [Turn(ROLLING_OUT), Turn(ROLLING_OUT), Turn(ROLLING_OUT), well()]
+    done = command("web")
+    assert "UTC: replacing: 4 new, 2 in progress, 4 left, 40 %\n" in done.stderr
+    assert "UTC: i-a: its job runs" in done.stderr
+    assert "UTC: verifying: " in done.stderr
+    assert f"UTC: cycle {CYCLE}\n" in done.stderr
+    assert "  Group 'web' is cycled and verified, version 7 -> 8" in done.stdout
+
+
+def test_a_cycle_that_aws_does_not_show_yet_is_looked_for_again(command: Command) -> None:
+    command.aws.script = [Turn(ROLLING_OUT), well()]
+    assert "is baked, cycled and verified" in command("web").stdout
+
+
+# What is shown at the end
+
+
+def test_a_failure_on_the_builder_names_the_job(command: Command) -> None:
+    command.aws.script = [Turn(STATE), badly(reason="job 121 failed on the builder", put_back=f"{BUILDER} terminated")]
+    assert command("web", code=ExitCode.ACT).stdout.splitlines() == [
+        "The bake of group 'web' FAILED after 1.0 s: job 121 failed on the builder",
+        "  on the builder: job 121 https://tower.example.com/#/jobs/playbook/121/output",
+        f"  put back: {BUILDER} terminated",
+    ]
+
+
+def test_a_failure_in_the_smoke_test_names_its_instance_and_its_job(command: Command) -> None:
+    smoke = {**MADE, "smoke": "failed", "smoke_instance": SMOKE, "smoke_job": 130, "smoke_job_url": "https://tower/130"}
+    command.aws.script = [Turn(STATE), badly(**smoke)]
+    done = command("web", code=ExitCode.ACT)
+    assert f"UTC: smoke test on {SMOKE}; job 130 https://tower/130\n" in done.stderr
+    assert "  in the smoke test: job 130 https://tower/130\n" in done.stdout
+
+
+def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None:
+    other = Objection("no such image", "image ami-9 is not there", "name another")
+    command.aws.script = [badly(BakeResult.REFUSED, objections=(OBJECTION, other))]
+    done = command("web", code=ExitCode.REFUSED)
+    assert "was refused before anything was launched, for 2 objections." in done.stdout
+    for each in (OBJECTION, other):
+        assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
+
+
+def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
+    command.aws.script = [well(removed=("ami-1 was disabled",), retained=("ami-2 stays: instance i-z runs it",))]
+    done = command("web")
+    assert "  removed: ami-1 was disabled\n  kept: ami-2 stays: instance i-z runs it\n" in done.stdout
+
+
+def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
+    plan = {"subnets": ["subnet-1", "subnet-2"], "job_template": "bake web", "nothing_new": ""}
+    command.aws.script = [Turn(ended(BakeResult.DRY_RUN, plan=plan), "SUCCEEDED")]
+    done = command("web", "--dry-run")
+    assert "nothing speaks against a bake of group 'web'. Nothing was changed.\n" in done.stdout
+    assert "  subnets: subnet-1, subnet-2\n  job template: bake web\n" in done.stdout
+    assert "nothing new" not in done.stdout
+    assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]
+
+
+def test_as_json_the_answer_is_all_that_stdout_has(command: Command) -> None:
+    command.cycles(Turn(cycle_state(result=CycleResult.SUCCEEDED), "SUCCEEDED"))
+    command.aws.script = [Turn(STATE), well()]
+    said = json.loads(command("web", "--key", "weekly", "--json").stdout)
+    assert (said["group"], said["bake"], said["attached"]) == ("web", execution_name("web", "weekly"), False)
+    assert (said["result"], said["image"], said["version"]) == ("succeeded", IMAGE, "7")
+    assert said["execution_url"].endswith(said["execution"])
+    assert (said["state"]["cycle"], said["cycle"]["target_version"]) == (CYCLE, "8")
+
+
+def test_without_a_group_the_last_bakes_are_listed(command: Command) -> None:
+    command.runs(well(), key="a")
+    command.runs(badly(), key="b")
+    command.cycles(Turn(cycle_state()))
+    said = json.loads(command("--json").stdout)["bakes"]
+    assert {(each["bake"], each["result"]) for each in said} == {
+        (execution_name("web", "a"), "succeeded"),
+        (execution_name("web", "b"), "failed"),
+    }
+    assert IMAGE in command().stdout
+
+
+# Left alone, and cancelled
+
+
+def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command.aws.script = [Turn(STATE)]
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "sleep", interrupted)
+    done = command("web", "--key", "weekly", code=ExitCode.INTERRUPTED)
+    assert "To watch it: rollcall bake --watch --key weekly web\n" in done.stderr
+    assert "To stop it: rollcall bake --cancel web\n" in done.stderr
+    assert [each.status for each in command.aws.runs.values()] == ["RUNNING"]
+
+
+def test_a_bake_that_is_cancelled_is_stopped_and_its_function_terminates_what_it_launched(command: Command) -> None:
+    command.runs(Turn(STATE))
+    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    [stopped] = command.aws.runs.values()
+    assert (stopped.status, stopped.cause) == ("ABORTED", "rollcall bake --cancel")
+    assert "Rollcall terminates what the bake has launched" in done.stdout
+
+
+def test_a_roll_out_that_is_cancelled_is_left_to_the_cycle_which_the_bake_records(command: Command) -> None:
+    command.cycles(Turn(cycle_state()))
+    command.runs(Turn(ROLLING_OUT), Turn(ROLLING_OUT), badly(BakeResult.CANCELLED, **{**MADE, "cycle": CYCLE}))
+    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    assert command.refreshes.asked == ["web"]
+    assert "StopExecution" not in command.aws.asked
+    assert "The bake of group 'web' was cancelled" in done.stdout
+
+
+def test_nothing_is_stopped_before_the_operator_agrees(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    command.runs(Turn(STATE))
+    monkeypatch.setattr(Questions, "agree", lambda self, question: asked.append(question))
+    done = command("web", "--cancel", code=ExitCode.NOT_RUN)
+    assert "Nothing was changed." in done.stderr
+    assert asked == [
+        "Cancel the bake of group 'web'? What it has launched is terminated; an image that it has made stays."
+    ]
+    assert "StopExecution" not in command.aws.asked
+
+
+@pytest.mark.parametrize("way", ["--cancel", "--watch"])
+def test_without_a_bake_there_is_nothing_to_cancel_or_to_watch(command: Command, way: str) -> None:
+    command.cycles(Turn(cycle_state()))
+    assert "bake" in command("web", way, "--yes", code=ExitCode.NOT_RUN).stderr

@@ -1,0 +1,119 @@
+"""What a terminal shows of a bake while it runs, with the cycle that rolls its image out."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from rollcall.bake.state import Phase
+from rollcall_cli.baking.executions import BakeExecution
+from rollcall_cli.baking.following import Lines, Picture, display
+from rollcall_cli.baking.picture import AHEAD, DONE, STAGES, picture, stages
+from rollcall_cli.baking.picture import NOW as UNDER_WAY
+from rollcall_cli.cycling.executions import CycleExecution
+from rollcall_cli.workflows.executions import Status
+from unit.bake_news import BASE, BUILDER, EXECUTION, IMAGE, MADE, NAME, SMOKE, STATE
+from unit.cli.cycling.step_functions import MACHINE, NOW
+from unit.cli.cycling.step_functions import state as cycle_state
+
+RUNNING = BakeExecution(
+    EXECUTION,
+    Status.RUNNING,
+    {"group": "web"},
+    NOW - 100,
+    None,
+    NOW,
+    replace(STATE, phase_since=NOW - 40),
+    NOW - 10,
+)
+CYCLE = CycleExecution(
+    f"{MACHINE.replace('stateMachine', 'execution')}:web-1",
+    Status.RUNNING,
+    {"group": "web"},
+    NOW - 30,
+    None,
+    NOW,
+    cycle_state(),
+    NOW - 10,
+)
+
+
+def printed(execution: BakeExecution, since: float = 0.0) -> list[str]:
+    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
+    console.print(picture(execution, since))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+def with_state(**changes: object) -> BakeExecution:
+    assert RUNNING.state is not None
+    return replace(RUNNING, state=replace(RUNNING.state, **changes))  # type: ignore[arg-type]
+
+
+def test_it_shows_the_stages_in_a_row_the_builder_and_the_job_with_its_link() -> None:
+    heading, row, times, *known = printed(RUNNING, since=2.0)
+    assert heading == f"web; {NAME}"
+    assert row == "pre-flight > builder > playbook > image > smoke test > version > roll-out > old images"
+    assert times == "provisioning, for 42 s; 102 s so far"
+    assert known == [
+        f"  from image {BASE} (al2023-ami-2026.11, arm64), for launch template web version 6, on t4g.small in subnet-1",
+        f"  builder {BUILDER} at 10.0.0.9",
+        "  job 121 https://tower.example.com/#/jobs/playbook/121/output",
+    ]
+
+
+def test_once_there_is_an_image_that_is_shown_and_no_builder_any_more() -> None:
+    shown = printed(with_state(phase=Phase.SMOKE, image_id=IMAGE, smoke_instance=SMOKE, warnings=("mind this",)))
+    assert shown[-3:] == [f"  image {IMAGE}", f"  smoke test on {SMOKE}", "  warning: mind this"]
+    assert not any(BUILDER in line for line in shown)
+    made = printed(with_state(phase=Phase.ROLLING_OUT, **MADE))
+    assert made[-2:] == [f"  image {IMAGE}, smoke test passed", "  version 7 of launch template web"]
+
+
+def test_before_the_first_answer_it_shows_pre_flight() -> None:
+    assert printed(replace(RUNNING, state=None, failing="Tower is away"))[2:] == [
+        "pre-flight, for 100 s; 100 s so far",
+        "a step of the bake failed, and is tried again: Tower is away",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("phase", "reached"),
+    [
+        (Phase.PREFLIGHT, "pre-flight"),
+        (Phase.REGISTERING, "builder"),
+        (Phase.TERMINATING, "image"),
+        (Phase.RECORDING, "roll-out"),
+        (Phase.RETIRING, "old images"),
+    ],
+)
+def test_the_stage_that_is_under_way_stands_between_those_done_and_those_ahead(phase: Phase, reached: str) -> None:
+    drawn = stages(phase)
+    styles = {drawn.plain[span.start : span.end]: str(span.style) for span in drawn.spans}
+    words = [word for _, word in STAGES]
+    at = words.index(reached)
+    assert [styles[word] for word in words] == [DONE] * at + [UNDER_WAY] + [AHEAD] * (len(words) - at - 1)
+
+
+def test_the_cycle_is_shown_beneath_as_its_own_command_shows_it() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False, markup=False)
+    with Picture(console, lambda: 0.0) as shown:
+        shown.show(replace(with_state(phase=Phase.ROLLING_OUT, **MADE), cycle=CYCLE))
+        shown.say("AWS asks to slow down")
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.index("roll-out") < text.index("replacing: 4 new")
+    assert "AWS asks to slow down\n" in text
+
+
+@pytest.mark.parametrize(("out", "err", "kind"), [(True, True, Picture), (True, False, Lines), (False, True, Lines)])
+def test_there_is_a_picture_only_where_both_streams_are_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, out: bool, err: bool, kind: type
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: out)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: err)
+    assert isinstance(display(), kind)

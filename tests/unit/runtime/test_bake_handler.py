@@ -1,0 +1,125 @@
+"""What the handler of bakes does around a step: settings, the whole state as answer, events, errors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.bake.news import BakeEvent
+from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerUnavailable
+from unit.bake_news import BAKE_ID, EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_answer, bake_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollcall.bake.answer import StepAnswer
+    from unit.world import World
+
+type Handle = Callable[..., Any]
+
+STOPPED = {"executionArn": EXECUTION, "status": "ABORTED", "input": "{}"}
+EVENT = {"step": "version", "bake": STATE.to_json(), "execution": {"id": EXECUTION}}
+
+
+@pytest.fixture
+def bake(function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch) -> Handle:
+    """The handler in a stack that bakes."""
+    monkeypatch.setenv("BAKE_MACHINE", MACHINE)
+    return function("bake")
+
+
+def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: StepAnswer) -> list[tuple[Any, ...]]:
+    """Let the steps of bakes answer so; with what they were called."""
+    called: list[tuple[Any, ...]] = []
+
+    def step(self: object, *arguments: Any) -> StepAnswer:
+        called.append(arguments)
+        return answer
+
+    monkeypatch.setattr(f"rollcall.bake.run.BakeRun.{name}", step)
+    return called
+
+
+def test_a_step_answers_with_the_whole_state_and_publishes_what_it_found(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = {"group": "web", "launch_template_version": "7"}
+    answer = bake_ended(BakeEvent.BAKED)._replace(wait=15.2, cycle_name="web-bake-1", cycle_input=request)
+    called = step_answered(monkeypatch, "step", answer)
+    answered = bake(EVENT)
+    assert called == [("version", EVENT)]
+    assert answered == {
+        "bake": answer.state.to_json(),
+        "next": "roll_out",
+        "wait": 16,
+        "error": {},
+        "cause": answer.state.reason,
+        "cycle_name": "web-bake-1",
+        "cycle_input": request,
+    }
+    assert json.loads(json.dumps(answered)) == answered
+    [(kind, detail)] = world.bus.published
+    assert (kind, detail["function"], detail["bake"]) == ("Image Baked", "bake", NAME)
+
+
+def test_an_execution_that_was_stopped_is_settled(world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = step_answered(monkeypatch, "settle", bake_ended(BakeEvent.FAILED))
+    bake({"source": "aws.states", "detail": STOPPED})
+    assert called == [(STOPPED,)]
+    assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
+
+
+def test_a_stopped_execution_whose_builder_is_still_there_is_published_and_looked_at_again(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step_answered(monkeypatch, "settle", bake_answer(BakeEvent.FAILED)._replace(next="put_back", wait=15.0))
+    with pytest.raises(InstancesStillThere, match=BAKE_ID):
+        bake({"source": "aws.states", "detail": STOPPED})
+    assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
+
+
+def test_an_error_of_a_step_is_raised_so_that_it_is_tried_again(bake: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise TowerUnavailable("away")
+
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.step", fail)
+    with pytest.raises(TowerUnavailable):
+        bake(EVENT)
+
+
+def test_a_step_that_is_none_is_refused_with_those_that_there_are(bake: Handle) -> None:
+    with pytest.raises(BadEvent, match=r"use preflight, launch, .*put_back"):
+        bake(EVENT | {"step": "pin"})
+
+
+def test_what_reconcile_sends_is_removed_and_published(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[Any] = []
+
+    def retire(_: object, group: str, **options: bool) -> StepAnswer:
+        called.append((group, options))
+        return RETIRED
+
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire", retire)
+    bake({"upkeep": "retire", "group": "web", "dry_run": False, "force": True})
+    assert called == [("web", {"dry_run": False, "force": True})]
+    assert [kind for kind, _ in world.bus.published] == ["Image Retired"]
+
+
+def test_an_instance_that_a_bake_left_is_an_error_in_the_log(
+    bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = "instance i-a of group web was terminated: its bake should have done that"
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.sweep", lambda self: [line])
+    assert bake({"upkeep": "sweep"}) == {"swept": [line]}
+    [record] = [each for each in caplog.records if each.getMessage() == line]
+    assert (record.levelname, vars(record)["alert"]) == ("ERROR", True)
+
+
+def test_a_stack_that_does_not_bake_says_so(function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BAKE_MACHINE", raising=False)
+    with pytest.raises(BadSettings, match="Bakes=true"):
+        function("bake")(EVENT)

@@ -1,0 +1,102 @@
+"""What is logged, counted and published of bakes and their images. Their events as a whole: test_event_details."""
+
+from __future__ import annotations
+
+from copy import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rollcall.bake.answer import StepAnswer
+from rollcall.bake.news import BakeEvent
+from rollcall.bake.state import BakeResult, BakeState
+from rollcall.domain.objections import Objection
+from unit.bake_news import ENDED, IMAGE, MADE, NAME, RETIRED, ROLLED_OUT, STATE, bake_answer, bake_ended
+
+if TYPE_CHECKING:
+    from unit.audience import Audience
+
+NOTHING = {"EventsLost", "TowerErrors"}  # which count something else
+
+
+def counted(audience: Audience, answer: StepAnswer) -> dict[str, float]:
+    audience.metrics()
+    audience.announcer.announce_bake(answer)
+    counts = audience.counted(group="web")
+    return {name: number for name, number in counts.items() if name not in NOTHING}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(BakeEvent.BAKED, "ImagesBaked"), (BakeEvent.FAILED, "ImagesFailed")])
+def test_each_end_is_counted_with_how_long_it_took(audience: Audience, kind: BakeEvent, name: str) -> None:
+    ended = STATE.execution_started + 1860.0
+    news = tuple(each._replace(state=replace(each.state, ended=ended)) for each in bake_ended(kind).news)
+    assert counted(audience, bake_ended(kind)._replace(news=news)) == {name: 1, "BakeSeconds": 1860.0}
+
+
+def test_an_image_that_is_retired_is_counted_and_is_no_end_of_a_bake(audience: Audience) -> None:
+    assert counted(audience, RETIRED) == {"ImagesRetired": 1}
+
+
+@pytest.mark.parametrize(("kind", "level"), [(BakeEvent.BAKED, "INFO"), (BakeEvent.FAILED, "ERROR")])
+def test_a_line_says_of_each_end_what_happened_to_which_group_in_which_bake(
+    audience: Audience, kind: BakeEvent, level: str
+) -> None:
+    audience.announcer.announce_bake(bake_ended(kind))
+    [line] = audience.lines()
+    reason = ENDED[kind].get("reason", f"image {IMAGE} is in version 7 of launch template web")
+    assert (line["level"], line["message"]) == (level, f"{kind}: {reason}")
+    assert (line["group"], line["bake"], line["event"], line["job"]) == ("web", NAME, kind, STATE.job)
+
+
+def test_the_line_and_the_event_of_a_retired_image_name_that_one_and_no_job(audience: Audience) -> None:
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(RETIRED))
+    [line] = audience.lines()
+    assert line["image"] == detail["image"] == RETIRED.news[0].image != IMAGE
+    assert line["message"].startswith("Image Retired: disabled: ")
+    assert (detail["job"], detail["job_url"], "job" in line) == (None, None, False)
+
+
+@pytest.mark.parametrize("result", [BakeResult.DRY_RUN, BakeResult.REFUSED])
+def test_what_the_operator_has_the_answer_of_is_logged_and_neither_counted_nor_published(
+    audience: Audience, result: BakeResult
+) -> None:
+    objection = Objection("no bake inventory", "group web has no rollcall:bake-inventory", "set it")
+    answer = StepAnswer(replace(STATE, result=result, reason="see the plan", objections=(objection,)), "put_back")
+    assert audience.end(lambda: audience.announcer.announce_bake(answer)) == []
+    assert counted(audience, answer) == {}
+    first, _ = audience.lines()
+    assert (first["message"], first["objections"]) == (f"{result}: see the plan", [objection._asdict()])
+
+
+def test_a_step_after_which_nothing_is_new_is_not_logged(audience: Audience) -> None:
+    audience.announcer.announce_bake(StepAnswer(STATE, "provision", 15.0))
+    assert audience.lines() == []
+
+
+# Which job shows why
+
+
+def test_of_a_playbook_that_fails_on_the_builder_the_event_names_the_job(audience: Audience) -> None:
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(bake_ended(BakeEvent.FAILED)))
+    assert (detail["job"], detail["job_url"]) == (STATE.job, STATE.job_url)
+
+
+def test_of_a_smoke_test_that_fails_the_event_names_the_job_that_failed_there(audience: Audience) -> None:
+    answer = bake_answer(BakeEvent.FAILED, **{**MADE, "smoke": "failed", "smoke_job": 130})
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(answer))
+    assert detail["job"] == 130
+
+
+def test_of_a_roll_out_that_fails_no_job_of_the_bake_is_blamed(audience: Audience) -> None:
+    answer = bake_answer(BakeEvent.FAILED, **{**ROLLED_OUT, "cycle_result": "rolled back", "smoke_job": 130})
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(answer))
+    assert (detail["job"], detail["roll_out"], detail["cycle"]) == (None, "rolled back", ROLLED_OUT["cycle"])
+
+
+def test_images_that_reconcile_has_retired_are_those_of_no_bake(audience: Audience) -> None:
+    """Between two bakes there is no execution."""
+    state = BakeState("web")
+    news = RETIRED.news[0]._replace(state=state)
+    [(_, detail)] = audience.end(lambda: audience.announcer.announce_bake(StepAnswer(state, "", news=(news,))))
+    assert (detail["bake"], detail["execution_url"], detail["seconds"]) == (None, None, None)
+    assert detail["image"] == news.image
