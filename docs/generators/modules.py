@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 PACKAGE = REPOSITORY / "layers" / "common" / "rollcall"
 PACKAGES = {  # by page, from the ground floor up
-    "modules": ("domain", "aws", "http", "tower", "alerting"),
+    "modules": ("domain", "aws", "http"),
+    "modules-tower": ("tower", "alerting"),
     "modules-lifecycle": ("hosts", "chef", "checks", "evidence", "lifecycle"),
     "modules-operation": ("reconcile", "doctor", "telemetry", "runtime"),
-    "modules-cycle": ("workflow", "cycle", "bake"),
+    "modules-cycle": ("workflow", "cycle"),
+    "modules-bake": ("bake",),
 }
 ABOUT = """\
 Modules of `layers/common/rollcall`, by package, from the ground floor up. What a package is, and which packages it may

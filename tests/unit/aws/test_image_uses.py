@@ -16,7 +16,7 @@ from unit.aws.answers import raw_group
 from unit.fakes import REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 IMAGE, OTHER = "ami-1", "ami-2"
 TEMPLATE = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web"}
@@ -39,7 +39,7 @@ QUIET: dict[str, dict[str, Any]] = {
     },
     "ssm": {"describe_parameters": {"Parameters": []}, "get_parameters": None},
 }
-NO_REFRESH = {"InstanceRefreshes": []}
+NO_REFRESH: dict[str, Any] = {"InstanceRefreshes": []}
 
 
 def uses(*, images: tuple[str, ...] = (IMAGE,), **answers: Any) -> Uses:
@@ -231,7 +231,8 @@ def test_each_kind_of_use_keeps_an_image(answers: dict[str, Any], by: str) -> No
     ],
 )
 def test_what_cannot_be_read_is_a_use_of_every_image(call: str, what: str) -> None:
-    found = uses(**{call: "UnauthorizedOperation"}).images[IMAGE]
+    refused: dict[str, Any] = {call: "UnauthorizedOperation"}
+    found = uses(**refused).images[IMAGE]
     assert found.startswith(f"{what} could not be read: AWS refused")
 
 
@@ -254,29 +255,37 @@ def test_an_image_whose_launch_permissions_cannot_be_read_is_in_use_and_the_othe
     assert found == {IMAGE: "its launch permissions could not be read: AWS refused it"}
 
 
-def test_the_newest_ten_thousand_versions_are_asked_for_and_ten_images_a_call() -> None:
+def test_ten_thousand_versions_of_each_template_are_searched() -> None:
     reader = ImageUses(REGION)
-    images = [f"ami-{number}" for number in range(11)]
+    states = ["pending", "running", "shutting-down", "stopping", "stopped"]
+    expected = {
+        "ImageIds": [IMAGE],
+        "IncludeAllResourceTypes": True,
+        "ResourceTypes": [
+            {
+                "ResourceType": "ec2:LaunchTemplate",
+                "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": ["10000"]}],
+            },
+            {
+                "ResourceType": "ec2:Instance",
+                "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": states}],
+            },
+        ],
+    }
     with Stubber(reader._ec2) as stub:
-        for chunk in (images[:10], images[10:]):
-            states = ["pending", "running", "shutting-down", "stopping", "stopped"]
-            expected = {
-                "ImageIds": chunk,
-                "IncludeAllResourceTypes": True,
-                "ResourceTypes": [
-                    {
-                        "ResourceType": "ec2:LaunchTemplate",
-                        "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": ["10000"]}],
-                    },
-                    {
-                        "ResourceType": "ec2:Instance",
-                        "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": states}],
-                    },
-                ],
-            }
-            stub.add_response("describe_image_references", {"ImageReferences": []}, expected)
-        assert reader._references(images, TEMPLATE) == {}
+        stub.add_response("describe_image_references", {"ImageReferences": []}, expected)
+        assert reader._references([IMAGE], TEMPLATE) == {}
         stub.assert_no_pending_responses()
+
+
+def test_references_are_asked_for_ten_images_a_call() -> None:
+    class Chunked(ImageUses):
+        def _referring(self, image_ids: Collection[str]) -> list[Any]:
+            assert len(image_ids) <= 10
+            return [{"ImageId": each, "ResourceType": "ssm:Parameter", "Arn": "arn"} for each in image_ids]
+
+    images = [f"ami-{number}" for number in range(21)]
+    assert Chunked(REGION)._references(images, TEMPLATE) == dict.fromkeys(images, "ssm:Parameter arn")
 
 
 def test_versions_of_the_template_itself_are_no_use_of_an_image() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rollcall.aws.group_details import GroupDetails
 from rollcall.aws.image_uses import Uses
 from rollcall.aws.images import AVAILABLE, DISABLED, Devices, Image, SnapshotResult
-from rollcall.aws.launch_templates import TemplateVersion
+from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
 from rollcall.bake.bake_aws import BakeAws
 from rollcall.bake.state import BakeState
 from rollcall.domain.bake_tags import (
@@ -19,12 +20,11 @@ from rollcall.domain.bake_tags import (
     version_description,
 )
 from rollcall.domain.errors import AwsRejected
+from rollcall.domain.groups import AddressKind, Group
+from rollcall.domain.instances import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-
-    from rollcall.aws.group_details import GroupDetails
-
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 TEMPLATE = "lt-1"
@@ -39,7 +39,7 @@ def image(number: int, *, state: str = AVAILABLE, age: float | None = None, **ch
         SMOKE: changes.pop("smoke", "passed"),
         ROLL_OUT: changes.pop("roll_out", "succeeded"),
     }
-    fields = {
+    fields: dict[str, Any] = {
         "id": f"ami-{number}",
         "state": state,
         "created": NOW - (100_000 - number) * DAY if age is None else NOW - age,
@@ -58,7 +58,7 @@ def images(newest: int, oldest: int = 1) -> list[Image]:
 def version(number: int, image_id: str = "", **changes: Any) -> TemplateVersion:
     """The version of a bake with an image: that of its own number."""
     named = image_id or f"ami-{number}"
-    fields = {"data": {"ImageId": named}, "description": version_description(f"{number:012x}", named)}
+    fields: dict[str, Any] = {"data": {"ImageId": named}, "description": version_description(f"{number:012x}", named)}
     return TemplateVersion(TEMPLATE, str(number), **(fields | changes))
 
 
@@ -75,7 +75,8 @@ class FakeBakeAws(BakeAws):
     """Images, versions and groups in memory. changes: the calls that changed something, in order.
 
     dies_at: the number of the changing call at which the function dies, from 1; before it is made, or after. refuses:
-    what AWS refuses, as the calls' words begin. hidden: images that DescribeImages does not show yet.
+    what AWS refuses, as the calls' words begin. hidden: images that DescribeImages does not show yet. full: subnets in
+    which there is no room. launches: the parameters of RunInstances.
     """
 
     def __init__(self, *images: Image, versions: Collection[TemplateVersion] = ()) -> None:
@@ -90,6 +91,10 @@ class FakeBakeAws(BakeAws):
         self.other_devices: tuple[str, ...] = ()
         self.left_out: tuple[str, ...] = ()
         self.tokens: dict[str, TemplateVersion] = {}
+        self.launched: dict[str, str] = {}  # instances by the tokens of their launches
+        self.launches: list[Mapping[str, Any]] = []
+        self.full: set[str] = set()
+        self.instances_by_id: dict[str, Instance] = {}
         self.dies_at = 0
         self.dies_after = False
         self._calls = 0
@@ -103,6 +108,9 @@ class FakeBakeAws(BakeAws):
             raise FunctionDiedError(words)
         self.changes.append(words)
         return self._calls == self.dies_at
+
+    def details(self, name: str) -> GroupDetails | None:
+        return self.groups.get(name)
 
     def image(self, image_id: str) -> Image | None:
         return None if image_id in self.hidden else self.known.get(image_id)
@@ -185,6 +193,32 @@ class FakeBakeAws(BakeAws):
             raise FunctionDiedError
         return kept
 
+    def launch_alone(self, parameters: Mapping[str, Any], token: str) -> str | LaunchRefusal:
+        if token in self.launched:
+            return self.launched[token]
+        subnet = parameters["SubnetId"]
+        if subnet in self.full:
+            return LaunchRefusal("InsufficientInstanceCapacity", "no room")
+        dies = self._changing(f"launch in {subnet}")
+        instance_id = f"i-{len(self.launched) + 1}"
+        self.launched[token] = instance_id
+        self.launches.append(parameters)
+        tags = {each["Key"]: each["Value"] for each in parameters["TagSpecifications"][0]["Tags"]}
+        self.instances_by_id[instance_id] = instance(instance_id, tags=tags)
+        if dies:
+            raise FunctionDiedError
+        return instance_id
+
+    def instances_of_bake(self, bake_id: str) -> list[Instance]:
+        return [each for each in self.instances_by_id.values() if each.tags.get(BAKE_ID) == bake_id]
+
+    def terminate(self, instance_ids: Collection[str]) -> None:
+        for each in instance_ids:
+            dies = self._changing(f"terminate {each}")
+            self.instances_by_id[each] = self.instances_by_id[each]._replace(state="shutting-down")
+            if dies:
+                raise FunctionDiedError
+
     def set_default_version(self, template_id: str, number: str) -> None:
         dies = self._changing(f"default {number}")
         for each in self.made_versions.values():
@@ -193,9 +227,17 @@ class FakeBakeAws(BakeAws):
             raise FunctionDiedError
 
 
+def instance(instance_id: str, **changes: Any) -> Instance:
+    """A running instance of a bake."""
+    address = {AddressKind.PRIVATE: "10.0.0.9", AddressKind.PRIVATE_DNS: "ip-10-0-0-9.ec2.internal"}
+    facts = {"id": instance_id, "vpc": "vpc-1", "private_ip": "10.0.0.9"}
+    made = Instance(instance_id, "running", NOW, dict.fromkeys(AddressKind, "") | address, facts, {})
+    return made._replace(**changes)
+
+
 def state(**changes: Any) -> BakeState:
     """A bake of the group web, with its image."""
-    fields = {
+    fields: dict[str, Any] = {
         "group": "web",
         "request": {"group": "web"},
         "execution_started": NOW,
@@ -208,3 +250,10 @@ def state(**changes: Any) -> BakeState:
         "job": 7,
     }
     return BakeState(**(fields | changes))
+
+
+def on_version(number: str, **tags: str) -> GroupDetails:
+    """The group web on a version of its launch template: a number or an alias."""
+    template = {"LaunchTemplateId": TEMPLATE, "LaunchTemplateName": "web", "Version": number}
+    group = Group("web", tags, {})
+    return GroupDetails(group, 0, 4, 2, {"LaunchTemplate": template}, (), (), subnets=("subnet-1", "subnet-2"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rollcall.aws.images import DISABLED
+from rollcall.aws.launch_templates import TemplateVersion
 from rollcall.bake.kept import chosen_target, default_target, kept_versions
 from unit.bake.baked import image, images, version, versions
 
 
-def by_hand(number: int) -> object:
+def by_hand(number: int) -> TemplateVersion:
     return version(number, "ami-hand", description="by hand", created=5.0)
 
 

@@ -22,7 +22,7 @@ OTHERS_VERSION = "not one of a bake"
 
 def plan(**changes: Any) -> RetentionPlan:
     """The plan for six images with a version each, of which five are kept."""
-    fields = {
+    fields: dict[str, Any] = {
         "group": "web",
         "images": images(6),
         "versions": versions(6, default=6),

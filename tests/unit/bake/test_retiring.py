@@ -17,7 +17,7 @@ from unit.bake.baked import DAY, NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, 
 
 
 def retire(aws: FakeBakeAws, *, now: float = NOW, seconds_left: float = 300.0, **changes: Any) -> RetentionReport:
-    fields = {"group": "web", "template": {"LaunchTemplateId": TEMPLATE}, "keep": 5, "share": 1.0}
+    fields: dict[str, Any] = {"group": "web", "template": {"LaunchTemplateId": TEMPLATE}, "keep": 5, "share": 1.0}
     return Retiring(aws, lambda: now, lambda: seconds_left).retire(RetentionRequest(**(fields | changes)))
 
 

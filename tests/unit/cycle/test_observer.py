@@ -34,7 +34,7 @@ class FakeCycleAws(CycleAws):
 
     def __init__(self, group: GroupDetails | None) -> None:
         self.group = group
-        self.versions = {("lt-1", "6"): OWN, ("lt-1", "7"): TARGET, ("lt-1", "$Default"): OWN}
+        self.known_versions = {("lt-1", "6"): OWN, ("lt-1", "7"): TARGET, ("lt-1", "$Default"): OWN}
         self.refresh: Refresh | None = None
         self.refusals: dict[tuple[str, str], LaunchRefusal] = {}
         self.tried: list[tuple[str, str, str, str]] = []
@@ -43,7 +43,7 @@ class FakeCycleAws(CycleAws):
         return self.group if self.group and self.group.group.name == name else None
 
     def version(self, template: Mapping[str, Any], version: str) -> TemplateVersion | None:
-        return self.versions.get((template["LaunchTemplateId"], version))
+        return self.known_versions.get((template["LaunchTemplateId"], version))
 
     def active(self, group: str) -> Refresh | None:
         return self.refresh
@@ -146,7 +146,7 @@ def test_each_zone_is_tried_with_the_first_type_and_each_other_type_once() -> No
         {"InstanceType": "c6i.large", "ImageId": "ami-9"},
     )
     scene = Scene(details(configuration=mixed("6", *types), tags=TAGS))
-    scene.aws.versions["lt-2", "3"] = TemplateVersion("lt-2", "3")
+    scene.aws.known_versions["lt-2", "3"] = TemplateVersion("lt-2", "3")
     scene.preflight(launch_template_version="7")
     assert scene.aws.tried == [
         ("7", "subnet-a", "t3.micro", ""),
@@ -180,7 +180,7 @@ def test_no_more_launches_are_tried_than_ec2_lets_an_account_make() -> None:
 def test_types_that_aws_chooses_by_attributes_are_not_tried() -> None:
     requirements = {"InstanceRequirements": {"VCpuCount": {"Min": 2}, "MemoryMiB": {"Min": 1024}}}
     scene = Scene(details(configuration=mixed("6", requirements), tags=TAGS))
-    scene.aws.versions["lt-1", "6"] = TemplateVersion("lt-1", "6")
+    scene.aws.known_versions["lt-1", "6"] = TemplateVersion("lt-1", "6")
     assert scene.whats() == set()
     assert scene.aws.tried == []
 

@@ -33,6 +33,16 @@ FLEETS_GONE = frozenset({"deleted", "deleted-running", "deleted-terminating"})
 SPOT_FLEETS_GONE = frozenset({"cancelled", "cancelled_running", "cancelled_terminating"})
 DEFAULT_VERSION = "$Default"  # of a specification without a version (API reference, LaunchTemplateSpecification)
 TEMPLATE_KIND = "ec2:LaunchTemplate"
+REFERRING_KINDS: tuple[Any, ...] = (  # those with options; of the others all are searched
+    {
+        "ResourceType": TEMPLATE_KIND,
+        "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": [VERSION_DEPTH]}],
+    },
+    {
+        "ResourceType": "ec2:Instance",
+        "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": list(ALIVE)}],
+    },
+)
 
 
 class Use(NamedTuple):
@@ -65,7 +75,7 @@ class ImageUses(Images):
         """What uses these images, and the versions of this template. What cannot be read uses all of them.
 
         template: its LaunchTemplateId and LaunchTemplateName. That versions of this template name an image is no use
-        here: whoever asks has listed them. Of an image the first use is found, and no more is read about it.
+        here: they are listed apart from this. Of an image the first use is found, and no more is read about it.
         """
         found: dict[str, str] = {}
         versions: dict[str, str] = {}
@@ -204,26 +214,22 @@ class ImageUses(Images):
 
     def _references(self, image_ids: Collection[str], template: Mapping[str, Any]) -> dict[str, str]:
         """Those that DescribeImageReferences finds something for, beside this template."""
-        found: dict[str, str] = {}
         own = f"launch-template/{template.get('LaunchTemplateId')}"
-        kinds: Any = [
-            {
-                "ResourceType": TEMPLATE_KIND,
-                "ResourceTypeOptions": [{"OptionName": "version-depth", "OptionValues": [VERSION_DEPTH]}],
-            },
-            {
-                "ResourceType": "ec2:Instance",
-                "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": list(ALIVE)}],
-            },
-        ]
+        found: dict[str, str] = {}
+        with ThreadPoolExecutor(AWS_CALLS_AT_ONCE) as pool:
+            for answer in pool.map(self._referring, batched(image_ids, IMAGES_PER_REFERENCES)):
+                for raw in answer:
+                    if raw.get("ResourceType") != TEMPLATE_KIND or not raw.get("Arn", "").endswith(own):
+                        found.setdefault(raw["ImageId"], f"{raw.get('ResourceType')} {raw.get('Arn')}")
+        return found
+
+    def _referring(self, image_ids: Collection[str]) -> list[Any]:
         pages = self._ec2.get_paginator("describe_image_references")
         with aws_errors("DescribeImageReferences"):
-            for chunk in batched(image_ids, IMAGES_PER_REFERENCES):
-                for page in pages.paginate(ImageIds=list(chunk), IncludeAllResourceTypes=True, ResourceTypes=kinds):
-                    for raw in page["ImageReferences"]:
-                        if raw.get("ResourceType") != TEMPLATE_KIND or not raw.get("Arn", "").endswith(own):
-                            found.setdefault(raw["ImageId"], f"{raw.get('ResourceType')} {raw.get('Arn')}")
-        return found
+            answers = pages.paginate(
+                ImageIds=list(image_ids), IncludeAllResourceTypes=True, ResourceTypes=list(REFERRING_KINDS)
+            )
+            return [raw for page in answers for raw in page["ImageReferences"]]
 
     def _shared(self, image_ids: Collection[str]) -> dict[str, str]:
         """Those that other accounts may launch; one whose permissions cannot be read may be."""

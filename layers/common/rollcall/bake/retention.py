@@ -2,7 +2,7 @@
 
 What goes, goes in an order in which nothing that is left names what is gone: first the versions of the launch template,
 then their images are disabled, which an operator can undo, and a run at least a day later deregisters them with their
-snapshots. Nothing in use goes, nor what may be: image_uses.py has the list.
+snapshots. Nothing in use goes, nor what may be: aws/image_uses.py has the list.
 
 A good image counts for `keep` only among good ones, so that images that failed never displace one to go back to. One
 that failed, its smoke test or its roll-out, goes when it is not among the newest `keep` of all.

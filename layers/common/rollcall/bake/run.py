@@ -195,10 +195,13 @@ class BakeRun:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = BakeResult.FAILED if detail["status"] == "FAILED" else BakeResult.CANCELLED
-        if state.phase == Phase.ROLLING_OUT:
+        is_rolling = state.phase == Phase.ROLLING_OUT
+        if is_rolling:  # its cycle is stopped with it
             status = {"Error": detail["status"], "Cause": json.dumps({"Status": detail["status"]})}
             state = self._recording.step(state, self._clock(), None, status).state
-        answer = self._put_back(replace(state, result=result, reason=words))
+        if is_rolling or state.result is None:
+            state = replace(state, result=result, reason=words)
+        answer = self._put_back(state)
         return answer._replace(news=ending_news(answer.state)) if answer.next == "put_back" else answer
 
     def _last_state(self, detail: Mapping[str, Any]) -> BakeState:

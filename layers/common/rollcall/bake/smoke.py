@@ -58,6 +58,8 @@ class SmokeTest:
         if instance is None and now - state.smoke_since < VISIBLE_AFTER:
             return waiting
         if instance is None or instance.state not in RUNS:
+            if self._has_passed(state):
+                return self._ended(state, SmokeOutcome.PASSED)
             words = f"it is {instance.state}" if instance else "EC2 does not show it"
             return self._failed(state, f"instance {state.smoke_instance} does not run: {words}")
         if state.smoke_host_id is None and not self._fleet.passing_status_checks([instance.instance_id]):
@@ -104,10 +106,15 @@ class SmokeTest:
         return over(failed, BakeResult.FAILED, f"image {state.image_id} has failed its smoke test: {reason}")
 
     def _ended(self, state: BakeState, outcome: SmokeOutcome) -> StepAnswer:
+        self._tag(state, outcome)
         if state.smoke_instance:
             self._aws.terminate([state.smoke_instance])
-        self._tag(state, outcome)
         return StepAnswer(replace(state, smoke=outcome.value), "version")
+
+    def _has_passed(self, state: BakeState) -> bool:
+        """Whether an earlier try of this step has found so, terminated the instance, and could not say it any more."""
+        image = self._aws.image(state.image_id)
+        return image is not None and image.tags.get(bake_tags.SMOKE) == SmokeOutcome.PASSED
 
     def _tag(self, state: BakeState, outcome: SmokeOutcome) -> None:
         self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.SMOKE: outcome.value})

@@ -1,0 +1,137 @@
+"""The step after the roll-out: how it ended goes into the image's tags, and decides how the bake ends."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.bake.recording import Recording, RollOut, read_roll_out
+from rollcall.bake.state import BakeResult
+from rollcall.domain.errors import AwsRejected
+from unit.bake.baked import NOW, FakeBakeAws, image, state, version
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:cycle"
+CYCLE = "arn:aws:states:us-east-1:123456789012:execution:cycle:web-1-bake-0123456789ab"
+JOB = "https://tower.example.com/#/jobs/playbook/8/output"
+
+
+class FakeHistory(ExecutionHistory):
+    """The last states of executions. known: by ARN; any other raises."""
+
+    def __init__(self, **cycle: Any) -> None:
+        self.known: dict[str, dict[str, Any]] = {CYCLE: {"cycle": cycle}} if cycle else {}
+        self.asked: list[str] = []
+
+    def last_output(self, execution: str) -> dict[str, Any] | None:
+        self.asked.append(execution)
+        if execution not in self.known:
+            raise AwsRejected("AWS refused GetExecutionHistory: ExecutionDoesNotExist")
+        return self.known[execution]
+
+
+def cloud(default: str = "1") -> FakeBakeAws:
+    two = [version(1, is_default=default == "1"), version(2, "ami-9", is_default=default == "2")]
+    return FakeBakeAws(image(9, roll_out=""), versions=two)
+
+
+def failed(error: str, cause: object) -> dict[str, Any]:
+    return {"Error": error, "Cause": cause if isinstance(cause, str) else json.dumps(cause)}
+
+
+def described(**fields: Any) -> dict[str, Any]:
+    return failed("States.TaskFailed", {"ExecutionArn": CYCLE, "Status": "FAILED", **fields})
+
+
+def record(aws: FakeBakeAws, history: FakeHistory, answer: Any = None, error: Any = None, **changes: Any) -> Any:
+    given = {"image_id": "ami-9", "snapshots": ("snap-9",), "version": "2", "cycle": CYCLE.rpartition(":")[2]}
+    return Recording(aws, history, MACHINE).step(state(**(given | changes)), NOW, answer, error)
+
+
+def tag(outcome: str) -> str:
+    return f"tag ami-9 snap-9 {{'rollcall:roll-out': '{outcome}'}}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {"ExecutionArn": CYCLE, "Output": {"cycle": {"result": "succeeded"}}},
+        {"ExecutionArn": CYCLE, "Output": json.dumps({"cycle": {"result": "nothing to replace"}})},
+    ],
+)
+def test_a_roll_out_that_went_well_is_recorded_and_old_images_are_retired(answer: Any) -> None:
+    aws, history = cloud(), FakeHistory()
+    done = record(aws, history, answer, {})
+    assert aws.changes == [tag("succeeded")]
+    assert (done.next, done.state.result) == ("retain", BakeResult.SUCCEEDED)
+    assert done.state.reason == "image ami-9 was rolled out as version 2"
+    assert history.asked == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "result"),
+    [
+        (described(Error="rolled back", Cause="the job failed"), "rolled back", BakeResult.ROLLED_BACK),
+        (described(Error="failed", Cause="the job failed"), "failed", BakeResult.FAILED),
+        (described(Error="refused", Cause="the job failed"), "failed", BakeResult.FAILED),
+        (described(Error="cancelled", Cause="the job failed"), "failed", BakeResult.CANCELLED),
+        (described(Status="ABORTED"), "failed", BakeResult.CANCELLED),
+        (described(Status="TIMED_OUT"), "failed", BakeResult.CANCELLED),
+    ],
+)
+def test_one_that_did_not_is_tagged_so_and_told_with_the_job(error: Any, outcome: str, result: BakeResult) -> None:
+    aws = cloud()
+    done = record(
+        aws, FakeHistory(verdicts=[{"job_url": None}, {"job_url": JOB}], reason="", phase="ended"), None, error
+    )
+    assert aws.changes == [tag(outcome)]
+    assert (done.next, done.state.result) == ("put_back", result)
+    assert done.state.reason.startswith("the roll-out of image ami-9 as version 2 ended as ")
+    assert CYCLE in done.state.reason
+    assert done.state.reason.endswith(f"; job: {JOB}")
+
+
+def test_a_cycle_that_an_earlier_try_started_and_that_has_ended_since_ends_as_it_did() -> None:
+    error = failed("StepFunctions.ExecutionAlreadyExistsException", "Execution Already Exists")
+    history = FakeHistory(result="succeeded", phase="ended", reason="4 instances were verified")
+    assert record(cloud(), history, None, error).state.result == BakeResult.SUCCEEDED
+    assert history.asked == [CYCLE]
+
+
+def test_one_that_could_not_be_started_has_failed() -> None:
+    done = record(cloud(), FakeHistory(), None, failed("StepFunctions.AccessDenied", "not authorized"))
+    assert done.state.result == BakeResult.FAILED
+    assert done.state.reason.endswith("it could not be started: StepFunctions.AccessDenied: not authorized")
+
+
+def test_one_that_still_runs_and_is_followed_no_further_has_failed() -> None:
+    history = FakeHistory(result=None, phase="replacing")
+    assert record(cloud(), history, None, failed("States.Timeout", "")).state.result == BakeResult.FAILED
+
+
+def test_an_image_that_was_not_rolled_out_says_so() -> None:
+    aws = cloud()
+    done = record(aws, FakeHistory(), None, None, cycle="")
+    assert aws.changes == [tag("none")]
+    assert (done.next, done.state.result) == ("retain", BakeResult.BAKED)
+
+
+@pytest.mark.parametrize(("default", "pin", "moves_back"), [("2", True, True), ("1", True, False), ("2", False, False)])
+def test_the_default_version_moves_back_if_the_bake_has_moved_it(default: str, pin: bool, moves_back: bool) -> None:
+    aws = cloud(default)
+    done = record(aws, FakeHistory(), None, described(Error="rolled back"), request={"group": "web", "pin": pin})
+    assert ("default 1" in aws.changes) is moves_back
+    assert bool(done.state.warnings) is moves_back
+
+
+def test_the_default_version_stays_after_a_roll_out_that_went_well() -> None:
+    aws = cloud("2")
+    record(aws, FakeHistory(), None, None, request={"group": "web", "pin": True})
+    assert aws.made_versions["2"].is_default
+
+
+def test_an_answer_without_a_cycle_is_no_success() -> None:
+    assert read_roll_out({"Output": "no JSON"}, None) == RollOut("failed")

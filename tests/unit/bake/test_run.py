@@ -1,0 +1,420 @@
+"""The steps of a bake from its first to its last, whatever becomes of it, and wherever the function dies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from rollcall.aws.images import Image
+from rollcall.bake.news import BakeEvent
+from rollcall.bake.run import LIFE, SWEPT_AFTER, require_settled
+from rollcall.bake.state import BakeResult
+from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerDenied, TowerUnavailable
+from rollcall.domain.inventories import MARKER
+from rollcall.domain.jobs import JobStatus, Outcome
+
+from .bake_world import BASE, EXECUTION, BakeWorld
+from .baked import images
+
+ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
+ABORTED = {"executionArn": EXECUTION, "status": "ABORTED", "input": '{"group": "web"}'}
+
+
+def world(**request: Any) -> BakeWorld:
+    base = Image(
+        BASE,
+        "al2023",
+        architecture="x86_64",
+        owner="137112412989",
+        owner_alias="amazon",
+        root_device="/dev/xvda",
+        mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "SnapshotId": "snap-base"}},),
+    )
+    return BakeWorld(base, **request)
+
+
+def in_order(steps: list[str]) -> list[str]:
+    return list(dict.fromkeys(steps))
+
+
+def published(bake: BakeWorld) -> list[BakeEvent]:
+    return [news.kind for answer in bake.answers for news in answer.news]
+
+
+# The whole of it
+
+
+def test_an_image_is_made_tried_put_into_a_version_and_rolled_out_and_nothing_else_is_left() -> None:
+    bake = world()
+    ended = bake.until()
+    assert (ended.result, ended.reason) == (BakeResult.SUCCEEDED, f"image {ended.image_id} was rolled out as version 2")
+    assert in_order(bake.steps) == [*ORDER, "put_back"]
+    assert (bake.living(), bake.hosts()) == ([], set())
+    image = bake.aws.known[ended.image_id]
+    assert (image.tags[SMOKE], image.tags[ROLL_OUT], image.tags[VERSION]) == ("passed", "succeeded", "2")
+    assert bake.aws.made_versions["2"].data["ImageId"] == ended.image_id
+    assert ended.project_revision == "c0ffee"
+    assert published(bake) == [BakeEvent.BAKED]
+
+
+def test_the_builder_has_no_template_no_profile_no_user_data_and_the_smoke_instance_neither() -> None:
+    bake = world()
+    bake.version(UserData="c2VjcmV0", IamInstanceProfile={"Name": "web"})
+    bake.until()
+    assert len(bake.aws.requests) == 2
+    for fields in bake.aws.requests:
+        assert not {"LaunchTemplate", "IamInstanceProfile", "UserData"} & fields.keys()
+
+
+def test_the_builders_host_is_marked_as_one_until_the_bakes_time_is_over_and_the_job_is_limited_to_it() -> None:
+    bake = world()
+    bake.until("provision")
+    [host] = bake.tower.hosts.values()
+    marker = host.variables[MARKER]
+    assert isinstance(marker, dict)
+    assert (marker["role"], marker["until"]) == ("builder", bake.state["execution_started"] + LIFE)
+    assert (host.inventory_name, marker["instance_id"], marker["bake"]) == (
+        "builders",
+        host.name,
+        bake.state["bake_id"],
+    )
+    bake.until()
+    assert [run.job.hosts for run in bake.tower.runs.values()] == [frozenset({host.name})]
+
+
+def test_a_bake_without_roll_out_makes_the_version_and_says_so() -> None:
+    bake = world(roll_out=False)
+    ended = bake.until()
+    assert ended.result == BakeResult.BAKED
+    assert bake.aws.made_versions["2"].description.endswith("not rolled out")
+    assert ended.cycle == ""
+
+
+@pytest.mark.parametrize("result", ["rolled back", "failed"])
+def test_a_roll_out_that_does_not_succeed_removes_nothing_and_is_published(result: str) -> None:
+    bake = world()
+    bake.rolls_out = result
+    ended = bake.until()
+    assert ended.result == result
+    assert "retain" not in bake.steps
+    assert published(bake) == [BakeEvent.BAKED, BakeEvent.FAILED]
+    assert bake.aws.known[ended.image_id].tags[ROLL_OUT] == result
+
+
+def test_a_dry_run_touches_nothing() -> None:
+    bake = world(dry_run=True)
+    ended = bake.until()
+    assert (ended.result, bake.steps) == (BakeResult.DRY_RUN, ["preflight", "put_back"])
+    assert bake.deaths.made == []
+    assert ended.base_image.id == BASE
+
+
+def test_a_refused_bake_has_all_its_objections() -> None:
+    bake = world()
+    bake.group(bake_job_template="", bake_inventory="prod")
+    ended = bake.until()
+    assert ended.result == BakeResult.REFUSED
+    assert {each.what for each in ended.objections} == {"no job template", "a group's inventory"}
+    assert (bake.deaths.made, published(bake)) == ([], [])
+
+
+# Nothing new
+
+
+@pytest.mark.parametrize(
+    ("asked", "changed", "result"),
+    [
+        ({"only_if_new": True}, "", BakeResult.NOTHING_NEW),
+        ({}, "", BakeResult.SUCCEEDED),
+        ({"only_if_new": True}, "revision", BakeResult.SUCCEEDED),
+        ({"only_if_new": True}, "base", BakeResult.SUCCEEDED),
+    ],
+    ids=["the same", "by hand", "another revision", "another base image"],
+)
+def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
+    asked: dict[str, Any], changed: str, result: BakeResult
+) -> None:
+    first = world(base_image=BASE)
+    first.until()
+    again = world(base_image=BASE, **asked)
+    again.aws.known |= first.aws.known
+    if changed == "revision":
+        again.tower.projects[5] = again.tower.projects[5]._replace(revision="f00d")
+    if changed == "base":
+        newer = again.aws.known[BASE]._replace(id="ami-00000000000000002")
+        again.aws.known[newer.id] = newer
+        again.request["base_image"] = newer.id
+    assert again.until().result == result
+
+
+# What goes wrong
+
+
+def test_a_job_that_fails_ends_the_bake_with_its_link_and_the_builder_goes() -> None:
+    bake = world()
+    bake.job_ends = Outcome.FAILED
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert f"job {ended.job} failed: https://tower.example.com/#/jobs/playbook/{ended.job}/output" in ended.reason
+    assert (bake.living(), bake.hosts(), ended.image_id) == ([], set(), "")
+    assert published(bake) == [BakeEvent.FAILED]
+
+
+def test_a_builder_that_boots_is_tried_again_as_a_gate_does() -> None:
+    bake = world()
+    bake.job_ends = Outcome.UNREACHABLE
+    bake.until("provision")
+    for _ in range(3):
+        answer = bake.step("provision")
+        bake.clock.now += answer.wait
+        bake.goes_on()
+    bake.job_ends = Outcome.OK
+    ended = bake.until()
+    assert ended.result == BakeResult.SUCCEEDED
+    assert ended.job_tries > 1
+
+
+def test_a_builder_that_is_never_reached_ends_the_bake_after_half_an_hour() -> None:
+    bake = world()
+    bake.job_ends = Outcome.UNREACHABLE
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "did not reach it, for 18" in ended.reason
+    assert bake.living() == []
+
+
+def test_a_job_that_tower_ends_is_tried_three_times() -> None:
+    bake = world()
+    bake.job_ends, bake.job_status = Outcome.UNPROVEN, JobStatus.ERROR
+    ended = bake.until()
+    assert (ended.result, len(bake.tower.runs)) == (BakeResult.FAILED, 3)
+
+
+def test_where_a_subnet_has_no_room_another_one_takes_the_builder() -> None:
+    bake = world()
+    bake.aws.no_room = {"subnet-1"}
+    assert bake.until().result == BakeResult.SUCCEEDED
+    assert {each["SubnetId"] for each in bake.aws.requests} == {"subnet-2"}
+
+
+def test_where_no_subnet_has_room_the_bake_says_so() -> None:
+    bake = world()
+    bake.aws.no_room = {"subnet-1", "subnet-2"}
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "InsufficientInstanceCapacity" in ended.reason
+
+
+def test_an_image_that_aws_cannot_make_ends_the_bake_with_its_reason() -> None:
+    bake = world()
+    bake.image_ends = "failed"
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "AWS says so" in ended.reason
+    assert bake.living() == []
+
+
+def test_an_image_whose_instance_does_not_boot_is_rolled_out_nowhere() -> None:
+    bake = world()
+    bake.until("smoke")
+    bake.fleet.passing = set()
+    before = bake.goes_on
+    bake.goes_on = lambda: (before(), bake.fleet.passing.clear())  # type: ignore[method-assign,func-returns-value,assignment]
+    ended = bake.until()
+    assert (ended.result, ended.version) == (BakeResult.FAILED, "")
+    assert bake.aws.known[ended.image_id].tags[SMOKE] == "failed"
+    assert bake.living() == []
+
+
+def test_an_error_of_a_step_ends_the_bake_and_what_it_launched_goes() -> None:
+    bake = world()
+    bake.until("provision")
+    bake.step("put_back", {"Error": "TowerDenied", "Cause": "the token"})
+    bake.clock.now += 15
+    bake.goes_on()
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "TowerDenied: the token" in ended.reason
+    assert (bake.living(), bake.hosts()) == ([], set())
+
+
+def test_an_error_after_the_end_was_decided_does_not_change_it() -> None:
+    bake = world()
+    bake.job_ends = Outcome.FAILED
+    bake.until("put_back")
+    reason = bake.state["reason"]
+    bake.step("put_back", {"Error": "Throttled", "Cause": "later"})
+    assert bake.state["reason"] == reason
+
+
+def test_while_tower_is_away_the_builder_is_terminated_all_the_same() -> None:
+    bake = world()
+    bake.until("provision")
+    bake.tower.unavailable = True
+    with pytest.raises(TowerUnavailable):
+        bake.step("put_back", {"Error": "States.Timeout", "Cause": ""})
+    assert bake.living() == []
+
+
+def test_a_token_that_may_not_remove_the_host_is_said_and_the_builder_goes() -> None:
+    bake = world()
+    bake.until("provision")
+    bake.tower.failing["delete_hosts"] = TowerDenied("the token may not")
+    bake.job_ends = Outcome.FAILED
+    ended = bake.until()
+    assert ended.put_back == "hosts could not be removed: the token may not"
+    assert bake.living() == []
+
+
+def test_what_cannot_be_removed_of_old_images_is_a_warning() -> None:
+    bake = world()
+    bake.until("retain")
+    bake.aws.images_made_for = lambda group: (_ for _ in ()).throw(TowerDenied("no"))  # type: ignore[method-assign]
+    ended = bake.until()
+    assert ended.result == BakeResult.SUCCEEDED
+    assert ended.warnings[-1] == "old images were not removed: no"
+
+
+def test_an_unknown_step_is_named() -> None:
+    bake = world()
+    bake.until("launch")
+    with pytest.raises(BadEvent, match="a bake has no step 'stop'; it has preflight, launch"):
+        bake.step("stop")
+
+
+# Death
+
+
+def changing_calls(smoke: str) -> int:
+    bake = world(smoke=smoke)
+    bake.until()
+    return len(bake.deaths.made)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("smoke", ["boot", "provision", "off"])
+def test_a_function_that_dies_at_any_call_makes_nothing_twice_and_leaves_no_builder(smoke: str, after: bool) -> None:
+    calls = changing_calls(smoke)
+    assert calls > 8
+    for at in range(1, calls + 1):
+        bake = world(smoke=smoke)
+        bake.deaths.at, bake.deaths.after = at, after
+        ended = bake.until(dies=True)
+        where = (at, bake.deaths.made)
+        assert ended.result == BakeResult.SUCCEEDED, where
+        assert len(bake.aws.by_token) == (1 if smoke == "off" else 2), where
+        assert len(bake.aws.known) == 2, where
+        assert set(bake.aws.made_versions) == {"1", "2"}, where
+        assert len(bake.tower.runs) == (2 if smoke == "provision" else 1), where
+        assert (bake.living(), bake.hosts()) == ([], set()), where
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "after the call"])
+def test_a_function_that_dies_for_good_at_any_call_leaves_no_builder(after: bool) -> None:
+    for at in range(1, changing_calls("boot") + 1):
+        bake = world()
+        bake.deaths.at, bake.deaths.after = at, after
+        with pytest.raises(Exception):  # noqa: B017, PT011 - FunctionDiedError
+            bake.until()
+        bake.step("put_back", {"Error": "Lambda.Unknown", "Cause": "it died"})
+        for _ in range(5):
+            bake.clock.now += 15
+            bake.goes_on()
+            if bake.answers[-1].next == "put_back":
+                bake.step("put_back")
+        assert (bake.living(), bake.hosts()) == ([], set()), (at, bake.deaths.made)
+
+
+# Executions that ended some other way
+
+
+@pytest.mark.parametrize("at", ["", *ORDER[1:8], "roll_out"])
+def test_an_execution_that_is_stopped_before_any_step_leaves_nothing(at: str) -> None:
+    bake = world()
+    if at:
+        bake.until(at)
+        bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle(ABORTED)
+    for _ in range(3):
+        bake.clock.now += 15
+        bake.goes_on()
+        answer = bake.run().settle(ABORTED)
+    require_settled(answer)
+    assert answer.state.result == BakeResult.CANCELLED
+    assert (bake.living(), bake.hosts()) == ([], set())
+    assert [each.kind for each in answer.news] == [BakeEvent.FAILED]
+
+
+def test_one_that_is_stopped_while_it_launches_is_found_by_its_tags() -> None:
+    bake = world()
+    bake.until("launch")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    bake.step("launch")  # which the execution never heard of
+    assert bake.living() == ["i-00000000000000001"]
+    with pytest.raises(InstancesStillThere, match="are being terminated"):
+        require_settled(bake.run().settle(ABORTED))
+    assert bake.living() == []
+
+
+def test_one_that_is_stopped_while_it_rolls_out_has_its_image_tagged_as_not_rolled_out() -> None:
+    bake = world()
+    bake.until("roll_out")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle(ABORTED)
+    assert answer.state.result == BakeResult.CANCELLED
+    assert bake.aws.known[answer.state.image_id].tags[ROLL_OUT] == "failed"
+
+
+def test_one_that_is_stopped_while_it_removes_old_images_has_succeeded() -> None:
+    bake = world()
+    bake.until("retain")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle(ABORTED)
+    assert (answer.next, answer.state.result, answer.news) == ("succeeded", BakeResult.SUCCEEDED, ())
+
+
+def test_one_that_has_ended_is_left_alone() -> None:
+    bake = world()
+    bake.until()
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    before = list(bake.deaths.made)
+    assert bake.run().settle({**ABORTED, "status": "FAILED"}).next == "succeeded"
+    assert bake.deaths.made == before
+
+
+def test_one_whose_input_names_no_group_left_nothing() -> None:
+    answer = world().run().settle({**ABORTED, "input": json.dumps({"grp": "web"})})
+    assert (answer.next, answer.news) == ("succeeded", ())
+
+
+# Upkeep
+
+
+def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() -> None:
+    bake = world()
+    bake.until("provision")
+    assert bake.run().sweep() == []
+    bake.clock.now = bake.state["until"] + SWEPT_AFTER + 1
+    lines = bake.run().sweep()
+    assert lines[0].startswith("builder i-00000000000000001 of bake")
+    assert (bake.living(), bake.hosts()) == ([], set())
+
+
+def test_images_of_a_group_are_retired_by_its_tags() -> None:
+    bake = world()
+    bake.group(keep="2")
+    bake.aws.known |= {each.id: each for each in images(4)}
+    planned = bake.run().retire("web", dry_run=True, force=False)
+    assert [line.partition(" ")[0] for line in planned.state.removed] == ["ami-2", "ami-1"]
+    assert bake.deaths.made == []
+    done = bake.run().retire("web", dry_run=False, force=False)
+    assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2
+    assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
+
+
+def test_a_group_that_is_not_there_is_named() -> None:
+    with pytest.raises(BadSettings, match="there is no Auto Scaling group 'db'"):
+        world().run().retire("db", dry_run=False, force=False)

@@ -1,0 +1,140 @@
+"""The step that makes the version: with only the image changed, once, and handed to the cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollcall.aws.launch_templates import TemplateVersion
+from rollcall.bake.news import BakeEvent
+from rollcall.bake.state import BakeResult, Phase
+from rollcall.bake.versioning import Versioning, cycle_name, version_changes
+from unit.bake.baked import NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, image, on_version, state, version
+
+IMAGE = image(9)
+SOURCE = TemplateVersion(TEMPLATE, "1", {"ImageId": "ami-1", "InstanceType": "t3.micro"})
+DESCRIPTION = "rollcall bake 0123456789ab ami-9"
+
+
+def cloud(*others: TemplateVersion, on: str = "1") -> FakeBakeAws:
+    aws = FakeBakeAws(IMAGE, versions=[SOURCE._replace(is_default=True), *others])
+    aws.groups["web"] = on_version(on)
+    return aws
+
+
+def made(aws: FakeBakeAws, *, rolls_out: bool = True, **changes: Any) -> Any:
+    given = state(**({"image_id": "ami-9", "snapshots": ("snap-9",)} | changes))
+    return Versioning(aws, rolls_out=rolls_out).step(given, NOW)
+
+
+def test_the_version_is_the_groups_with_the_image_and_goes_to_the_cycle() -> None:
+    aws = cloud()
+    answer = made(aws)
+    assert aws.made_versions["2"].data == {"ImageId": "ami-9", "InstanceType": "t3.micro"}
+    assert aws.made_versions["2"].description == DESCRIPTION
+    assert aws.changes[1:] == ["tag ami-9 snap-9 {'rollcall:version': '2'}"]
+    assert (answer.next, answer.state.version, answer.state.phase) == ("roll_out", "2", Phase.ROLLING_OUT)
+    assert answer.cycle_name == answer.state.cycle == cycle_name(state())
+    assert answer.cycle_input == {"group": "web", "launch_template_version": "2"}
+    assert [(each.kind, each.image) for each in answer.news] == [(BakeEvent.BAKED, "ami-9")]
+
+
+@pytest.mark.parametrize(("asked", "rolls_out"), [(False, True), (True, False)])
+def test_without_a_roll_out_the_version_says_so_and_is_recorded(asked: bool, rolls_out: bool) -> None:
+    aws = cloud(on="$Default")
+    answer = made(aws, rolls_out=rolls_out, request={"group": "web", "roll_out": asked, "pin": True})
+    assert aws.made_versions["2"].description == f"{DESCRIPTION} not rolled out"
+    assert (answer.next, answer.cycle_name, answer.state.cycle) == ("record", "", "")
+    assert aws.made_versions["1"].is_default
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_function_that_dies_makes_no_second_version(call: int, after: bool) -> None:
+    aws = cloud(on="$Default")
+    aws.dies_at, aws.dies_after = call, after
+    request = {"group": "web", "pin": True}
+    with pytest.raises(FunctionDiedError):
+        made(aws, request=request)
+    aws.tokens.clear()  # AWS remembers them for a while only
+    answer = made(aws, request=request)
+    assert sorted(aws.made_versions) == ["1", "2"]
+    assert (answer.state.version, aws.made_versions["2"].is_default) == ("2", True)
+
+
+def test_the_version_of_another_bake_is_not_adopted() -> None:
+    answer = made(cloud(version(2), version(3, description="rollcall bake 0123456789abc ami-9")))
+    assert answer.state.version == "4"
+
+
+def test_a_version_that_an_operator_has_made_meanwhile_is_what_is_changed() -> None:
+    aws = cloud(TemplateVersion(TEMPLATE, "2", {"ImageId": "ami-1", "InstanceType": "m7g.large"}), on="2")
+    assert made(aws).state.version == "3"
+    assert aws.made_versions["3"].data["InstanceType"] == "m7g.large"
+
+
+@pytest.mark.parametrize(
+    ("on", "pin", "moves"), [("$Default", True, True), ("$Default", False, False), ("1", True, False)]
+)
+def test_the_default_version_moves_only_for_a_group_on_it_and_if_asked(on: str, pin: bool, moves: bool) -> None:
+    aws = cloud(on=on)
+    answer = made(aws, request={"group": "web", "pin": pin})
+    assert aws.made_versions["2"].is_default is moves
+    assert answer.cycle_input.get("pin", False) is pin
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "reason"),
+    [
+        ("group", "group web does not exist any more"),
+        ("template", "group web has another launch template than lt-0 by now"),
+        ("image", "no version can be made with image ami-9: it is not there any more"),
+        ("refused", "no version can be made with image ami-9: AWS refused version from 1"),
+    ],
+)
+def test_what_is_in_its_way_ends_the_bake(spoiled: str, reason: str) -> None:
+    aws = cloud()
+    if spoiled == "group":
+        aws.groups.clear()
+    elif spoiled == "image":
+        aws.known.clear()
+    elif spoiled == "refused":
+        aws.refuses = ("version",)
+    answer = made(aws, template_id="lt-0" if spoiled == "template" else TEMPLATE)
+    assert (answer.next, answer.state.result) == ("put_back", BakeResult.FAILED)
+    assert reason in answer.state.reason
+
+
+# Block devices
+
+
+def changed(*mappings: dict[str, Any], image_size: int = 8) -> list[dict[str, Any]]:
+    source = SOURCE._replace(data={**SOURCE.data, "BlockDeviceMappings": list(mappings)})
+    own = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-9", "VolumeSize": image_size}}
+    found: list[dict[str, Any]] = version_changes(source, IMAGE._replace(mappings=(own,)))["BlockDeviceMappings"]
+    return found
+
+
+def test_a_device_of_the_image_keeps_size_type_and_encryption_and_loses_its_snapshot() -> None:
+    volume = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "KmsKeyId": "key", "Iops": 4000}
+    root = {"DeviceName": "/dev/xvda", "Ebs": {**volume, "SnapshotId": "snap-1"}}
+    assert changed(root) == [{"DeviceName": "/dev/xvda", "Ebs": volume}]
+
+
+def test_its_volume_is_no_smaller_than_the_images() -> None:
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8}}
+    assert changed(root, image_size=30)[0]["Ebs"] == {"VolumeSize": 30}
+    unsized = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp3"}}
+    assert changed(unsized, image_size=30)[0]["Ebs"] == {"VolumeType": "gp3"}
+
+
+def test_other_devices_keep_their_snapshots_explicitly() -> None:
+    data = {"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-data", "VolumeSize": 100}}
+    local = {"DeviceName": "/dev/sdc", "VirtualName": "ephemeral0"}
+    none = {"DeviceName": "/dev/sdd", "NoDevice": ""}
+    assert changed(data, local, none) == [data, local, none]
+
+
+def test_a_version_without_mappings_gets_none() -> None:
+    assert version_changes(SOURCE, IMAGE) == {"ImageId": "ami-9"}
