@@ -56,6 +56,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         if not request.dry_run:
             announcer.announce_run(outcome, options.every)
             _start_cycles(here, request, context)
+            _start_bakes(here, request, context)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)
 
 
@@ -77,3 +78,20 @@ def _start_cycles(here: Installation, request: RunRequest, context: LambdaContex
         announcer.cycles_failed(error, request.options.every)
     finally:
         announcer.announce_cycles(starter.outcome, request.options.every)
+
+
+def _start_bakes(here: Installation, request: RunRequest, context: LambdaContext) -> None:
+    """Bakes that are due by tags, and what others left, where this installation bakes; as with cycles."""
+    machine = os.environ.get("BAKE_MACHINE", "")
+    if not machine or request.options.instances is not None:
+        return
+    from rollcall.bake.starting import bake_starter  # imported where used: it slows a cold start
+
+    left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
+    starter = bake_starter(here.settings.region, machine, os.environ["BAKE_FUNCTION"], left)
+    try:
+        starter.run(request.options.groups, request.options.every)
+    except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
+        announcer.bakes_failed(error, request.options.every)
+    finally:
+        announcer.announce_bakes(starter.outcome, request.options.every)

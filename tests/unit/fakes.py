@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.bake.starting import BakesOutcome
     from rollcall.cycle.starting import CyclesOutcome
     from rollcall.domain.findings import Finding
     from rollcall.domain.reports import Report
@@ -977,6 +978,12 @@ class FakeAnnouncer(RunAnnouncer, FindingsAnnouncer):
 
     def cycles_failed(self, error: Exception, every: float | None) -> None:
         self.announced.append(("cycles_failed", error))
+
+    def announce_bakes(self, outcome: BakesOutcome, every: float | None) -> None:
+        self.announced.append(("announce_bakes", None))
+
+    def bakes_failed(self, error: Exception, every: float | None) -> None:
+        self.announced.append(("bakes_failed", error))
 
     def announce_fixes(self, outcome: RunOutcome) -> None:
         self.announced.append(("announce_fixes", None))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from rollcall.aws.images import Image
+from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
-from rollcall.bake.run import LIFE, SWEPT_AFTER, require_settled
+from rollcall.bake.run import LIFE, require_settled
 from rollcall.bake.state import BakeResult
 from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerDenied, TowerUnavailable
@@ -397,7 +398,7 @@ def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() 
     bake = world()
     bake.until("provision")
     assert bake.run().sweep() == []
-    bake.clock.now = bake.state["until"] + SWEPT_AFTER + 1
+    bake.clock.now = bake.state["until"] + LATE_AFTER + 1
     lines = bake.run().sweep()
     assert lines[0].startswith("builder i-00000000000000001 of bake")
     assert (bake.living(), bake.hosts()) == ([], set())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Collection
 from copy import replace
 from typing import Any
@@ -206,6 +208,25 @@ def test_with_the_groups_profile_and_user_data_its_job_runs_and_it_is_retired_as
     assert (done.next, trial.tag, done.state.warnings) == ("version", "passed", ())
     assert trial.world.tower.hosts == {}
     assert trial.aws.instances_by_id["i-1"].state == "shutting-down"
+
+
+def test_its_host_is_in_the_groups_and_has_the_variables_that_the_groups_instances_have() -> None:
+    trial = Trial("provision", groups="web eu", user_data="true")
+    asked = {"rollcall": {"vars": {"shard": 7}, "groups": ["canary"]}}
+    encoded = b64encode(json.dumps(asked).encode()).decode()
+    one = trial.aws.made_versions["1"]
+    trial.aws.made_versions["1"] = one._replace(data={**one.data, "UserData": encoded})
+    trial.booted()
+    (host,) = trial.world.tower.hosts.values()
+    assert trial.world.tower.groups_of(host.id) == {"web", "eu", "canary"}
+    assert (host.variables["shard"], host.variables["rollcall_smoke"]) == (7, True)
+
+
+def test_user_data_that_cannot_be_followed_is_a_warning() -> None:
+    trial = Trial("provision", user_data="true")
+    warnings = trial.booted().state.warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith("the user data is not followed in the smoke test: ")
 
 
 def test_a_job_that_fails_on_it_fails_the_image_with_the_jobs_link() -> None:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from rollcall.domain.bake_tags import BAKE_UNTIL
 from rollcall.domain.settings import MOMENT_FORMAT
+
+if TYPE_CHECKING:
+    from rollcall.domain.instances import Instance
+
+LATE_AFTER = 900.0  # seconds after an instance's time, in which its own bake removes it
 
 
 def moment_text(now: float) -> str:
@@ -18,3 +25,9 @@ def moment_of(text: str) -> float | None:
         return datetime.strptime(text, MOMENT_FORMAT).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
+
+
+def is_late(instance: Instance, now: float) -> bool:
+    """Whether an instance of a bake is still there though its time is over, by its tag. now: epoch seconds."""
+    until = moment_of(instance.tags.get(BAKE_UNTIL, ""))
+    return until is not None and until + LATE_AFTER <= now

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, BAKE_UNTIL
+from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE
 from rollcall.domain.errors import Permanent
 
 from .hosts import BakeHosts, kept_words
-from .moments import moment_of
+from .moments import is_late
 from .state import Phase
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ class PuttingBack:
         ids = {each.instance_id for each in instances} | _known(state)
         return "; ".join([*words, *self._without_hosts(ids)])
 
-    def sweep(self, until: float) -> list[str]:
-        """Remove the instances of bakes whose time was over at that moment, and their hosts; a line for each.
+    def sweep(self, now: float) -> list[str]:
+        """Remove the instances of bakes whose time is over, and their hosts; a line for each.
 
-        until: epoch seconds. Raises what AWS and Tower fail at.
+        now: epoch seconds. Raises what AWS and Tower fail at.
         """
-        late = [each for each in self._aws.instances_of_bakes() if is_late(each, until)]
+        late = [each for each in self._aws.instances_of_bakes() if is_late(each, now)]
         self._aws.terminate([each.instance_id for each in late if each.living])
         words = self._without_hosts([each.instance_id for each in late])
         return [*(f"{_named(each)} was terminated: the time of its bake was over" for each in late), *words]
@@ -96,12 +96,6 @@ class PuttingBack:
             return [f"hosts could not be removed: {error}"]
         removed = [f"host {each} was removed" for each in sorted(removal.removed)]
         return [*removed, *kept_words(removal)]
-
-
-def is_late(instance: Instance, now: float) -> bool:
-    """Whether the time of an instance of a bake is over, by its tag. now: epoch seconds. Pure."""
-    until = moment_of(instance.tags.get(BAKE_UNTIL, ""))
-    return until is not None and until <= now
 
 
 def _named(instance: Instance) -> str:

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from .observer import PreflightObserver
 
 LIFE = 12 * 3600.0  # seconds from a bake's start in which builder, image and smoke test have to be done
-SWEPT_AFTER = 900.0  # seconds after an instance's time, in which its own bake removes it
 STOPPED = {  # by the status of an execution
     "ABORTED": "its execution was stopped by hand",
     "TIMED_OUT": "its execution has run for as long as one may",
@@ -226,7 +225,7 @@ class BakeRun:
 
         Raises what AWS and Tower fail at.
         """
-        return self._putting_back.sweep(self._clock() - SWEPT_AFTER)
+        return self._putting_back.sweep(self._clock())
 
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.

@@ -72,7 +72,8 @@ class SmokeTest:
         return self._ended(state, SmokeOutcome.PASSED)
 
     def _provision(self, state: BakeState, instance: Instance, now: float) -> StepAnswer:
-        done = self._jobs.step(state, instance, now)
+        user_data = str(self._version_data(state).get("UserData", ""))
+        done = self._jobs.step(state, instance, user_data, now)
         if done.failed:
             return self._failed(done.state, done.failed)
         if done.wait:
@@ -93,10 +94,13 @@ class SmokeTest:
             return LaunchRefusal("", "it is not there any more")
         wanted = Wanted(Role.SMOKE, image, state.instance_type)
         if mode == Smoke.PROVISION:
-            version = self._aws.version({"LaunchTemplateId": state.template_id}, state.from_version)
-            data: Mapping[str, Any] = version.data if version else {}
+            data = self._version_data(state)
             wanted = wanted._replace(profile=profile_of(data), user_data=str(data.get("UserData", "")))
         return self._launching.launch(state, wanted)
+
+    def _version_data(self, state: BakeState) -> Mapping[str, Any]:
+        version = self._aws.version({"LaunchTemplateId": state.template_id}, state.from_version)
+        return version.data if version else {}
 
     # The end
 

@@ -1,7 +1,8 @@
 """What `smoke=provision` runs on the instance of a new image: the group's provisioning job, and then its retire job.
 
-Its host is in the inventory of bakes, marked as a smoke test's, with the variable rollcall_smoke: so a playbook knows
-not to let it join what the group serves. It is retired as the group would: the retire job, its node in Chef, its host.
+Its host is in the inventory of bakes, in groups of the names that the group's hosts are in, marked as a smoke test's,
+and with the variable rollcall_smoke: so a playbook knows not to let it join what the group serves. It is retired as the
+group would: the retire job, its node in Chef, its host.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from rollcall.domain.bake_tags import Role
 from rollcall.domain.chef_nodes import NamedAfter, node_name
 from rollcall.domain.errors import BadSettings, Permanent
 from rollcall.domain.groups import AddressKind
+from rollcall.domain.instances import UserDataParameters
 from rollcall.domain.settings import JOB_TAG
 from rollcall.hosts.job_templates import find_retire_template, require_limitable
 from rollcall.tower.connection import job_page
@@ -66,18 +68,16 @@ class SmokeJobs:
         self._jobs = BakeJobs(tower, evidence)
         self._chef = chef
 
-    def step(self, state: BakeState, instance: Instance, now: float) -> SmokeRound:
+    def step(self, state: BakeState, instance: Instance, user_data: str, now: float) -> SmokeRound:
         """Register the instance, run its job, retire it: as far as that goes in one round. now: epoch seconds.
 
-        That it cannot be retired is a warning. Raises what AWS, Tower and Chef fail at for now.
+        user_data: the instance's, in base64. That it cannot be retired is a warning. Raises what AWS, Tower and Chef
+        fail at for now.
         """
         try:
             group = self._group(state)
             if state.smoke_host_id is None:
-                host = self._hosts.register(
-                    state, Role.SMOKE, instance, group.inventory, group.settings.address, **{VARIABLE: True}
-                )
-                state = replace(state, smoke_host_id=host)
+                state = self._registered(state, group, instance, user_data)
             provisioned = self._follow(state, group.provisions, group.inventory)
         except Permanent as error:
             return SmokeRound(state, failed=f"the group's job is not run on {instance.instance_id}: {error}")
@@ -99,6 +99,18 @@ class SmokeJobs:
         reference = settings.retire_job_template
         retires = find_retire_template(self._tower, settings, reference, inventory, template) if reference else None
         return _Group(settings, inventory, template, retires)
+
+    def _registered(self, state: BakeState, group: _Group, instance: Instance, user_data: str) -> BakeState:
+        """With the instance's host, in the inventory groups and with the variables that the group's instances get."""
+        settings, inventory = group.settings, group.inventory
+        parameters = _parameters(user_data) if settings.user_data and user_data else UserDataParameters()
+        more = {**parameters.variables, VARIABLE: True}
+        host = self._hosts.register(state, Role.SMOKE, instance, inventory, settings.address, **more)
+        names = dict.fromkeys((*settings.inventory_groups, *parameters.groups))
+        for group_id in self._tower.group_ids(inventory, names).values():
+            self._tower.add_to_group(group_id, host)
+        warnings = (*state.warnings, parameters.warning) if parameters.warning else state.warnings
+        return replace(state, smoke_host_id=host, warnings=warnings)
 
     def _follow(self, state: BakeState, template: JobTemplate, inventory: Inventory) -> SmokeRound:
         done = self._jobs.follow(template, inventory, state.smoke_instance, state.group, state.execution_started)
@@ -154,3 +166,13 @@ class SmokeJobs:
         except Permanent as error:
             return [f"node {name} stays in Chef: {error}"]
         return []
+
+
+def _parameters(user_data: str) -> UserDataParameters:
+    """The variables and groups in user data; a warning where it cannot be followed. Pure."""
+    from rollcall.hosts.user_data import UnusableUserData, read_user_data  # imported where used: it slows a cold start
+
+    try:
+        return read_user_data(user_data)
+    except UnusableUserData as error:
+        return UserDataParameters(warning=f"the user data is not followed in the smoke test: {error}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
+from rollcall.domain.settings import MOMENT_FORMAT
 from rollcall.domain.shell_commands import command, options
 from rollcall.hosts.ownership import why_gone
 from rollcall.hosts.resting import is_disabled_for_rest, resting_variables
-from rollcall.hosts.variables import is_resting
+from rollcall.hosts.variables import is_resting, kept_until
 
 from .plan_changes import change_for, differences, left_out_tags
 from .steps import Change, DriftFinding, DriftKind, Removal, plan_of
@@ -75,6 +77,8 @@ def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, mark
     membership, instance = given.membership(marker.instance_id), given.instance(marker.instance_id)
     if not given.concerns_host(marker):
         return Classified(Situation.NO_CONCERN)
+    if (until := kept_until(host.variables)) is not None:
+        return _of_bake(instance, given.age(host), until, given.snapshot.now)
     if membership and membership.resting:
         return Classified(Situation.RESTING)
     if membership and membership.retained:
@@ -86,6 +90,19 @@ def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, mark
     if membership and (place := given.place_of(membership)):
         return _in_group(inventory, place, membership, instance)
     return Classified(Situation.UNCLAIMED if instance or membership else Situation.NO_CONCERN)
+
+
+def _of_bake(instance: Instance | None, age: float | None, until: float, now: float) -> Classified:
+    """Of an instance that a bake launched, which is of no group: its host stays until its time is over, or it is gone.
+
+    The instance itself the bake function removes, which alone may do so.
+    """
+    if gone := why_gone(instance, None, age):
+        return Classified(Situation.GONE, gone)
+    if now <= until:
+        return Classified(Situation.NO_CONCERN)
+    over = datetime.fromtimestamp(until, UTC).strftime(MOMENT_FORMAT)
+    return Classified(Situation.GONE, f"a bake launched its instance, whose time was over at {over}")
 
 
 def _in_group(inventory: Inventory, place: Place, membership: Membership, instance: Instance | None) -> Classified:

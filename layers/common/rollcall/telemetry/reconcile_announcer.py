@@ -14,8 +14,9 @@ from .event_details import error_name
 from .reconcile_details import chef_removal_limit_words, problem_event, removal_limit_words, run_events, step_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from rollcall.bake.starting import BakesOutcome
     from rollcall.cycle.starting import CyclesOutcome
     from rollcall.domain.inventories import Inventory
     from rollcall.reconcile.result import NodesOutcome, RunOutcome
@@ -77,22 +78,45 @@ class RunAnnouncer(Announcer):
             self.logger.warning(
                 "the cycle was stopped, and left something behind: it is settled", extra={"cycle": name}
             )
-        for what, error in outcome.errors.items():
+        self._due_problems(outcome.errors, every)
+
+    def announce_bakes(self, outcome: BakesOutcome, every: float | None) -> None:
+        """Announce the bakes that a run of reconcile started or had settled, and what it could not do about others."""
+        for due in outcome.started:
+            self.logger.info(f"bake started: {due.why}", extra={"group": due.group, "bake": due.name})
+        for name in outcome.settled:
+            self.logger.warning("the bake was stopped, and left something behind: it is settled", extra={"bake": name})
+        for instance_id in outcome.swept:
+            words = "the instance of a bake whose time is over is removed"
+            self.logger.warning(words, extra={"instance_id": instance_id})
+        for group in outcome.retired:
+            self.logger.info("images and versions beyond those that are kept are removed", extra={"group": group})
+        self._due_problems(outcome.errors, every)
+
+    def _due_problems(self, errors: Mapping[str, RollcallError], every: float | None) -> None:
+        for what, error in errors.items():
             self._problem(what, error)
             self._events.append(problem_event(what, error, every))
-        self.metrics.count("ReconcileTroubles", len(outcome.errors))
+        self.metrics.count("ReconcileTroubles", len(errors))
 
     def cycles_failed(self, error: Exception, every: float | None) -> None:
         """Announce that cycles could not be looked at: the run itself went well."""
+        self._due_failed("cycles", error, every)
+
+    def bakes_failed(self, error: Exception, every: float | None) -> None:
+        """Announce that bakes could not be looked at: the run itself went well."""
+        self._due_failed("bakes", error, every)
+
+    def _due_failed(self, what: str, error: Exception, every: float | None) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error
         unexpected = None if isinstance(error, RollcallError) else error
         log(
-            f"cycles that are due: {error!r}" if unexpected else f"cycles that are due: {error}",
+            f"{what} that are due: {error!r}" if unexpected else f"{what} that are due: {error}",
             extra={"error": error_name(error)},
             exc_info=unexpected,
         )
         self.metrics.count("ReconcileTroubles")
-        self._events.append(problem_event("cycles", error, every))
+        self._events.append(problem_event(what, error, every))
 
     def _problem(self, what: str, error: RollcallError) -> None:
         log = self.logger.warning if isinstance(error, Transient) else self.logger.error

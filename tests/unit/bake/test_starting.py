@@ -1,0 +1,188 @@
+"""What reconcile does for bakes: what is due started once, what is left removed by the bake function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.aws.builders import Builders
+from rollcall.aws.executions import Execution, Executions
+from rollcall.aws.functions import Functions
+from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
+from rollcall.bake.invocation import read_invocation
+from rollcall.bake.moments import LATE_AFTER, moment_text
+from rollcall.bake.starting import LEAST_TIME, RETIRE_EVERY, SETTLE_AFTER, BakeStarter
+from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
+from rollcall.domain.errors import NoTimeLeft, Throttled
+from rollcall.domain.groups import Group
+from rollcall.workflow.names import execution_name
+from unit.fakes import ACCOUNT, REGION
+from unit.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from rollcall.domain.instances import Instance
+
+NOW = 1_796_526_300.0  # Sunday, 2026-12-06, at five minutes past three in UTC
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
+SUNDAYS = "every=sun-03:00"
+DUE = execution_name("web", "sched-2026-12-06")
+
+
+class FakeExecutions(Executions):
+    def __init__(self) -> None:
+        super().__init__(MACHINE)
+        self.known: dict[str, Execution] = {}
+        self.failing: set[str] = set()
+
+    def put(self, name: str, status: str, ago: float = 0.0) -> None:
+        arn = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{name}"
+        stopped = None if status == "RUNNING" else NOW - ago
+        self.known[name] = Execution(arn, name, status, NOW - ago - 3600, stopped, {"group": "web"})
+
+    def start(self, name: str, request: Mapping[str, Any]) -> bool:
+        if name in self.known:
+            return False
+        self.put(name, "RUNNING")
+        self.known[name] = replace(self.known[name], request=request)
+        return True
+
+    def find(self, name: str) -> Execution | None:
+        if name in self.failing:
+            raise Throttled("later")
+        return self.known.get(name)
+
+
+class FakeGroups(TaggedGroups):
+    known: tuple[RunningGroup, ...] = ()
+
+    def tagged(self, keys: Collection[str]) -> list[RunningGroup]:
+        return [each for each in self.known if set(keys) & each.group.tags.keys()]
+
+
+class FakeBuilders(Builders):
+    known: tuple[Instance, ...] = ()
+
+    def instances_of_bakes(self) -> list[Instance]:
+        return list(self.known)
+
+
+class FakeFunctions(Functions):
+    def __init__(self) -> None:
+        self.sent: list[Mapping[str, Any]] = []
+
+    def send(self, function: str, event: Mapping[str, Any]) -> None:
+        assert function == "bake"
+        self.sent.append(event)
+
+
+class Scene:
+    """What a starter works on."""
+
+    def __init__(self) -> None:
+        self.executions, self.groups = FakeExecutions(), FakeGroups(REGION)
+        self.builders, self.functions = FakeBuilders(REGION), FakeFunctions()
+        self.now, self.seconds_left = NOW, 60.0
+
+    def group(self, name: str, tag: str) -> None:
+        own = RunningGroup(Group(name, {BAKE_TAG: tag}, {}), 0.0, {}, frozenset())
+        self.groups.known = (*self.groups.known, own)
+
+    def instance(self, execution: str, until: float) -> None:
+        tags = {BAKE_EXECUTION: execution, BAKE_UNTIL: moment_text(until)}
+        self.builders.known = (*self.builders.known, World().instance("i-a", tags=tags))
+
+    def run(self, only: Collection[str] | None = None, every: float | None = 300.0) -> BakeStarter:
+        starter = BakeStarter(
+            self.executions,
+            self.groups,
+            self.builders,
+            self.functions,
+            "bake",
+            clock=lambda: self.now,
+            seconds_left=lambda: self.seconds_left,
+        )
+        starter.run(only, every)
+        return starter
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_what_is_due_is_started_once_and_bakes_only_what_is_new(scene: Scene) -> None:
+    scene.group("web", SUNDAYS)
+    assert [each.name for each in scene.run().outcome.started] == [DUE]
+    assert scene.executions.known[DUE].request == {"group": "web", "only_if_new": True}
+    assert scene.run().outcome.started == []
+
+
+def test_a_run_for_other_groups_starts_nothing_of_it_and_removes_nothing(scene: Scene) -> None:
+    scene.group("web", SUNDAYS)
+    scene.instance("gone", until=NOW - LATE_AFTER)
+    outcome = scene.run(only={"db"}).outcome
+    assert (outcome.started, outcome.swept, scene.functions.sent) == ([], [], [])
+
+
+def test_a_tag_that_cannot_be_read_keeps_no_other_group_from_its_bake(scene: Scene) -> None:
+    scene.group("db", "weekly")
+    scene.group("web", SUNDAYS)
+    outcome = scene.run().outcome
+    assert [each.group for each in outcome.started] == ["web"]
+    assert list(outcome.errors) == ["bakes of group db"]
+
+
+def test_an_instance_of_a_bake_that_was_stopped_has_that_bake_settled(scene: Scene) -> None:
+    scene.executions.put("stopped", "ABORTED", ago=SETTLE_AFTER + 1)
+    scene.instance("stopped", until=NOW + 3600)
+    assert scene.run().outcome.settled == ["stopped"]
+    [event] = scene.functions.sent
+    assert read_invocation(event).fields["status"] == "ABORTED"
+
+
+@pytest.mark.parametrize(("status", "ago"), [("RUNNING", 0.0), ("ABORTED", 10.0), ("SUCCEEDED", 9999.0)])
+def test_one_of_a_bake_that_runs_or_was_stopped_just_now_is_left_to_it(scene: Scene, status: str, ago: float) -> None:
+    scene.executions.put("bake", status, ago)
+    scene.instance("bake", until=NOW + 3600)
+    assert scene.run().outcome.settled == []
+    assert scene.functions.sent == []
+
+
+def test_one_whose_time_is_over_is_removed_whatever_its_bake_does(scene: Scene) -> None:
+    scene.executions.put("bake", "RUNNING")
+    scene.instance("bake", until=NOW - LATE_AFTER)
+    assert scene.run().outcome.swept == ["i-a"]
+    assert [read_invocation(each).step for each in scene.functions.sent] == ["sweep"]
+
+
+def test_a_bake_that_cannot_be_found_keeps_no_other_from_being_settled(scene: Scene) -> None:
+    scene.executions.put("stopped", "ABORTED", ago=SETTLE_AFTER + 1)
+    scene.executions.failing = {"away"}
+    scene.instance("away", until=NOW + 3600)
+    scene.instance("stopped", until=NOW + 3600)
+    outcome = scene.run().outcome
+    assert (outcome.settled, list(outcome.errors)) == (["stopped"], ["bake away"])
+
+
+def test_old_images_are_retired_four_times_a_day(scene: Scene) -> None:
+    scene.group("web", "smoke=off")
+    retired = 0
+    for run in range(24 * 12):
+        scene.now = NOW - NOW % RETIRE_EVERY + run * 300.0
+        retired += len(scene.run().outcome.retired)
+    assert retired == 4
+    assert {read_invocation(each).step for each in scene.functions.sent} == {"retire"}
+    assert scene.run(every=None).outcome.retired == []
+
+
+def test_without_time_nothing_is_begun(scene: Scene) -> None:
+    scene.group("web", SUNDAYS)
+    scene.seconds_left = LEAST_TIME - 1
+    with pytest.raises(NoTimeLeft):
+        scene.run()
+    assert scene.executions.known == {}

@@ -1,0 +1,112 @@
+"""What a run of reconcile does about bakes, and what is published of that."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rollcall.bake.due import DueBake
+from rollcall.bake.starting import BakesOutcome
+from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
+from unit.fakes import ACCOUNT, REGION
+
+from .test_handlers import EVERY_FIVE, function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from unit.world import World
+
+    from .test_handlers import Handle
+
+MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
+__all__ = ["function"]  # a fixture
+
+
+class Starter:
+    """In the place of what starts bakes. asked: with what it was run."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked: list[tuple[object, float | None]] = []
+        self.outcome = BakesOutcome()
+        self._error = error
+
+    def run(self, only: object, every: float | None) -> BakesOutcome:
+        self.asked.append((only, every))
+        self.outcome.started.append(DueBake("web", "web-1-sched", "it is due"))
+        if self._error:
+            raise self._error
+        self.outcome.settled.append("web-1-old")
+        self.outcome.swept.append("i-a")
+        self.outcome.retired.append("web")
+        self.outcome.errors["bakes of group db"] = BadSettings("tag rollcall:bake is misspelt")
+        return self.outcome
+
+
+@pytest.fixture
+def bakes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Starter], Starter]:
+    """An installation that bakes, with this starter."""
+
+    def run_by(starter: Starter) -> Starter:
+        monkeypatch.setenv("BAKE_MACHINE", MACHINE)
+        monkeypatch.setenv("BAKE_FUNCTION", "bake")
+        monkeypatch.setattr("rollcall.bake.starting.bake_starter", lambda *_: starter)
+        return starter
+
+    return run_by
+
+
+def test_a_run_starts_bakes_and_says_what_it_did_about_others(
+    function: Callable[[str], Handle],
+    bakes: Callable[[Starter], Starter],
+    world: World,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    starter = bakes(Starter())
+    assert function("reconcile")(EVERY_FIVE)["failed"] is False
+    assert starter.asked == [(None, 300.0)]
+    details = [detail for kind, detail in world.bus.published if kind == "Work Failed"]
+    assert {each["cause"] for each in details} == {"reconcile: bakes of group db"}
+    logged = {each.getMessage(): each.levelname for each in caplog.records}
+    assert logged["bake started: it is due"] == "INFO"
+    assert logged["the bake was stopped, and left something behind: it is settled"] == "WARNING"
+    assert logged["the instance of a bake whose time is over is removed"] == "WARNING"
+
+
+@pytest.mark.parametrize("event", [{"dry_run": True}, {"instances": ["i-0123456789abcdef0"]}])
+def test_a_dry_run_and_a_run_about_single_instances_start_no_bake(
+    function: Callable[[str], Handle],
+    bakes: Callable[[Starter], Starter],
+    event: dict[str, Any],
+) -> None:
+    starter = bakes(Starter())
+    function("reconcile")(event)
+    assert starter.asked == []
+
+
+def test_an_installation_that_does_not_bake_does_not_even_load_it(
+    function: Callable[[str], Handle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("BAKE_MACHINE", raising=False)
+    monkeypatch.setitem(sys.modules, "rollcall.bake.starting", None)  # an import of it is an error
+    assert function("reconcile")(EVERY_FIVE)["failed"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "transient"), [(Throttled("slow down"), True), (AwsDenied("no"), False), (KeyError("a bug"), False)]
+)
+def test_bakes_that_cannot_be_looked_at_are_published_and_fail_no_run(
+    function: Callable[[str], Handle],
+    bakes: Callable[[Starter], Starter],
+    world: World,
+    error: Exception,
+    transient: bool,
+) -> None:
+    bakes(Starter(error))
+    assert function("reconcile")(EVERY_FIVE)["failed"] is False
+    failed = dict(world.bus.published)["Work Failed"]
+    assert (failed["transient"], failed["error"]) == (transient, type(error).__name__)
+    assert failed["reason"].startswith("bakes: ")
