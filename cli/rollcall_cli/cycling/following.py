@@ -119,9 +119,7 @@ def follow(
                 execution = read()
             except Transient as error:
                 if failed != str(error):
-                    shown.say(
-                        f"{error}\nIt is read again, every {READ_EVERY:.0f} s at the latest; the cycle goes on meanwhile."
-                    )
+                    shown.say(f"{error}\nIt is read again, every {READ_EVERY:.0f} s at the latest; the cycle goes on.")
                 failed = str(error)
             else:
                 failed = ""
