@@ -93,10 +93,14 @@ def test_a_watched_status_ends_with_ctrl_c(cloud: Cloud) -> None:
 def test_a_secret_that_holds_no_token_leaves_what_aws_shows(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower
 ) -> None:
-    tower.set_job_time(6)
-    group = make_group(size=1)
-    (instance_id,) = eventually(group.states, "launched")
-    done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
+    capacity = tower.capacity
+    tower.capacity = 0  # no job begins meanwhile
+    try:
+        group = make_group(size=1)
+        (instance_id,) = eventually(group.states, "launched")
+        done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
+    finally:
+        tower.capacity = capacity
     answer: Json = json.loads(done.stdout)
     assert (done.returncode, [each["what"] for each in answer["missing"]]) == (
         1,
