@@ -36,3 +36,10 @@ def test_an_instance_is_of_an_override_by_the_template_that_the_override_has(
     one = replace(member(1), template_id=template, version=version)
     now = group_now(replace(details(one), configuration=policy), Activity({}, {}), {})
     assert [each.of_override for each in now.members] == [of_override]
+
+
+def test_all_that_the_groups_activities_say_is_in_it() -> None:
+    said = Activity({"i-1": 5.0}, {"i-2": 6.0}, "a quota", frozenset({"i-2"}))
+    now = group_now(details(member(1)), said, {})
+    assert (now.launched, now.terminated, now.launch_failure, now.taken) == said
+    assert [(each.instance_id, each.launched, each.terminated) for each in now.members] == [("i-1", 5.0, None)]

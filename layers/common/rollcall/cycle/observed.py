@@ -75,7 +75,15 @@ def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Ma
         )
         for each in (*details.members, *details.pool)
     )
-    return GroupNow(details.desired, members, health, activity.launched, activity.terminated, activity.launch_failure)
+    return GroupNow(
+        desired=details.desired,
+        members=members,
+        health=health,
+        launched=activity.launched,
+        terminated=activity.terminated,
+        launch_failure=activity.launch_failure,
+        taken=activity.taken,
+    )
 
 
 def is_of_override(details: GroupDetails, member: MemberDetails) -> bool:
