@@ -202,7 +202,7 @@ def test_the_command_follows_a_cycle_to_its_end_and_the_same_key_shows_it_again(
     assert (answer["result"], answer["verified"], answer["attached"]) == ("succeeded", True, False)
     assert answer["cycle"] == execution_name(group.name, "release-7")
     assert ": replacing: " in done.stderr
-    assert ": being provisioned and checked, for " in done.stderr
+    assert ": being provisioned and checked, launched " in done.stderr
     again = cloud.rollcall(*arguments)
     assert again.returncode == 0, again.stderr
     shown = json.loads(again.stdout)
@@ -250,7 +250,7 @@ def test_a_terminal_shows_a_picture_and_then_how_it_ended(group: Group, cloud: C
     assert f"{group.name}; version 1 -> 2; " in lines
     assert any(each.strip("\N{FULL BLOCK}") == "" for each in lines if each)
     assert any(re.fullmatch(r"replacing: \d new, \d in progress, \d left, \d+ %", each) for each in lines)
-    assert any(each.endswith(", version 2") and ": being provisioned and checked, for " in each for each in lines)
+    assert any(each.endswith(", version 2") and ": being provisioned and checked, launched " in each for each in lines)
     assert any(each.startswith(f"Group '{group.name}' is cycled and verified, version 1 -> 2, in ") for each in lines)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.cycle.news import CycleEvent, CycleNews
 from rollcall.cycle.run import StepAnswer
-from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, ListedInstance, Phase
+from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, ListedInstance, Phase, Since
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ STATE = CycleState(
     new=2,
     in_progress=2,
     left=4,
-    instances=(ListedInstance(NEW, "provisioning", 41.04, "7"), ListedInstance(OLD, "terminating", 12.0, "6")),
+    instances=(
+        ListedInstance(NEW, "provisioning", 41.04, "7", Since.LAUNCH),
+        ListedInstance(OLD, "terminating", 12.0, "6", Since.TERMINATION),
+    ),
 )
 
 

@@ -120,7 +120,8 @@ def follow(
             except Transient as error:
                 if failed != str(error):
                     shown.say(
-                        f"{error}\nIt is read again, every {READ_EVERY:.0f} s at the latest; the cycle goes on meanwhile."
+                        f"{error}\nIt is read again, every {READ_EVERY:.0f} s at the latest; the cycle goes on "
+                        "meanwhile."
                     )
                 failed = str(error)
             else:

@@ -54,7 +54,7 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(str(state.phase))
     yield Text(_times(state, passed))
     for each in state.instances:
-        yield Text(INDENT + instance_words(each, each.seconds + max(0.0, age)))
+        yield Text(INDENT + instance_words(each, max(0.0, age)))
     for verdict in state.verdicts:
         yield Text(INDENT + verdict_words(verdict), style="red")
     for dip in state.dips:

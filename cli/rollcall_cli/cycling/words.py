@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.cycle.state import CycleResult, Phase
+from rollcall.cycle.state import CycleResult, Phase, Since
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import clock, shortly
 
@@ -27,6 +27,9 @@ SETTLED = (
     "Rollcall cancels its instance refresh, if one is active, and puts back what it changed, within minutes. What was "
     "replaced stays replaced."
 )
+
+
+COUNTED_FROM = {Since.LAUNCH: "launched {} ago", Since.TERMINATION: "its termination began {} ago"}
 
 
 class Ending(NamedTuple):
@@ -78,7 +81,7 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
         yield f"{new.phase}{f': {counts(new)}' if _counted(new) else ''}"
     for each in new.instances:
         if stages.get(each.id) != each.stage:
-            yield instance_words(each, each.seconds)
+            yield instance_words(each)
     known = {(each.instance_id, *each.key) for each in old.verdicts} if old else set()
     for verdict in new.verdicts:
         if (verdict.instance_id, *verdict.key) not in known:
@@ -126,9 +129,16 @@ def version_words(state: CycleState) -> str:
     return f"version {state.from_version} -> {state.target_version}"
 
 
-def instance_words(each: ListedInstance, seconds: float) -> str:
-    """An instance in a line. seconds: since Auto Scaling began with it."""
-    return f"{each.id}: {each.stage}, for {shortly(seconds)}" + (f", version {each.version}" if each.version else "")
+def instance_words(each: ListedInstance, age: float = 0.0) -> str:
+    """An instance in a line. age: seconds that have passed since it was so."""
+    parts = [each.stage]
+    if each.left is not None:
+        parts.append(f"{shortly(max(0.0, each.left - age))} left")
+    if each.since in COUNTED_FROM:
+        parts.append(COUNTED_FROM[each.since].format(shortly(each.seconds + age)))
+    if each.version:
+        parts.append(f"version {each.version}")
+    return f"{each.id}: {', '.join(parts)}"
 
 
 def verdict_words(verdict: CycleVerdict) -> str:

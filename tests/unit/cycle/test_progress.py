@@ -69,6 +69,48 @@ def test_each_instance_that_moves_is_listed_with_its_stage_and_how_long_it_took_
     ]
 
 
+def test_the_seconds_of_a_listed_instance_say_what_they_count_from() -> None:
+    kept = Member("i-kept", "InService", "2", TEMPLATE)
+    members = [new(1, "Pending"), old(1, "Terminating", launched=NOW - 50, terminated=NOW - 5), kept]
+    listed = progress(replace(STATE, skip_matching=True), refresh(), group(*members), (), NOW).state.instances
+    assert [(each.id, each.seconds, each.since) for each in listed] == [
+        ("i-new1", 100, "launch"),
+        ("i-old1", 5, "termination"),
+        ("i-kept", 0, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("came_through", "own", "stage", "left"),
+    [
+        (NOW - 20.5, {}, "warming up", 40),
+        (None, {}, "warming up", None),
+        (NOW - 60, {}, "in service", None),
+        (NOW - 20, {"InstanceWarmup": 30}, "warming up", 10),
+        (NOW - 20, {"InstanceWarmup": 0}, "in service", None),
+    ],
+    ids=["the group's", "since when is not known", "over", "the refresh's own", "none"],
+)
+def test_an_instance_in_service_warms_up_until_aws_counts_it(
+    came_through: float | None, own: dict[str, int], stage: str, left: int | None
+) -> None:
+    now = replace(group(new(1)._replace(came_through=came_through)), warmup=60)
+    [listed] = progress(STATE, refresh(preferences=own), now, (), NOW).state.instances
+    assert (listed.stage, listed.left) == (stage, left)
+
+
+@pytest.mark.parametrize("status", ["Baking", "Successful", "RollbackInProgress", "Cancelled"])
+def test_no_instance_warms_up_once_the_refresh_replaces_no_more(status: str) -> None:
+    now = replace(group(new(1)._replace(came_through=NOW - 1)), warmup=60)
+    assert [each.stage for each in progress(STATE, refresh(status), now, (), NOW).state.instances] == ["in service"]
+
+
+def test_what_was_there_before_the_cycle_does_not_warm_up() -> None:
+    now = replace(group(Member("i-kept", "InService", "2", TEMPLATE)), warmup=60)
+    [listed] = progress(replace(STATE, skip_matching=True), refresh(), now, (), NOW).state.instances
+    assert listed.stage == "in service"
+
+
 def test_no_more_than_twenty_instances_are_listed() -> None:
     members = [new(number, "Pending") for number in range(30)]
     assert len(progress(STATE, refresh(), group(*members, desired=30), (), NOW).state.instances) == 20

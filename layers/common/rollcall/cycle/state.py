@@ -55,13 +55,26 @@ class CycleResult(StrEnum):
         return self in (CycleResult.SUCCEEDED, CycleResult.NOTHING_TO_REPLACE, CycleResult.DRY_RUN)
 
 
+class Since(StrEnum):
+    """What the seconds of a listed instance count from: when Auto Scaling began with that."""
+
+    LAUNCH = "launch"
+    TERMINATION = "termination"
+    UNKNOWN = ""
+
+
 class ListedInstance(NamedTuple):
-    """An instance that a cycle launches or terminates. seconds: since Auto Scaling began with that."""
+    """An instance that a cycle launches or terminates. seconds: since Auto Scaling began with what since names.
+
+    left: seconds until its stage is over, None where that is not known.
+    """
 
     id: str
     stage: str
     seconds: float
     version: str = ""
+    since: Since = Since.UNKNOWN
+    left: float | None = None
 
 
 class CycleVerdict(NamedTuple):

@@ -124,7 +124,7 @@ def test_a_cycle_is_started_followed_and_ends_well_only_once_it_is_verified(comm
         "pre-flight",
         "10 instances, 2 at a time; version 7 -> 8; it takes about 12 min 00 s, by the group's own history",
         "replacing: 4 new, 2 in progress, 4 left, 40 %",
-        "i-a: its job runs, for 65 s, version 8",
+        "i-a: its job runs, launched 65 s ago, version 8",
         "verifying: 4 new, 2 in progress, 4 left, 40 %",
         "ended",
     ]
