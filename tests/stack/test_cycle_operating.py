@@ -144,6 +144,8 @@ def test_a_cycle_is_cancelled_by_the_command_and_what_was_replaced_stays(group: 
     ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.startswith(f"The cycle of group '{group.name}' was cancelled after ")
+    assert "  instances now: 1 of version 1, 1 of version 2; the group next launches version 1\n" in ended.stdout
+    assert ("may set its version back" in ended.stderr, "warning: " in ended.stdout) == (True, False)
     assert (cycle.status, cycle.state["result"]) == ("FAILED", "cancelled")
     assert (versions(group), own_version(group), statuses(group)) == (["1", "2"], "1", ["Cancelled"])
     assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
@@ -160,6 +162,7 @@ def test_a_cycle_is_rolled_back_by_the_command_and_the_group_is_what_it_was(
     assert ended.returncode == 1, ended.stderr
     answer = json.loads(ended.stdout)
     assert (answer["result"], answer["verified"], answer["cycle"]) == ("rolled back", False, cycle.name)
+    assert (set(answer["state"]["runs"]), answer["state"]["launches"]) == ({"1"}, "1")
     at_size(group, 2)
     assert (versions(group), own_version(group), statuses(group)) == (["1", "1"], "1", ["RollbackSuccessful"])
     assert published(ear, group) == ["Cycle Started", "Cycle Rolled Back"]

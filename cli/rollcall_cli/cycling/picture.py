@@ -63,8 +63,6 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(f"{INDENT}{launch_words(state)}", style="red")
     if state.unread:
         yield Text(f"{INDENT}not read, and read again: {state.unread}", style="yellow")
-    for warning in state.warnings:
-        yield Text(f"{INDENT}warning: {warning}", style="yellow")
 
 
 def bar(new: int, in_progress: int, left: int) -> Text:

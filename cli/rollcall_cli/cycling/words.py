@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.cycle.state import CycleResult, Phase, Since
+from rollcall.cycle.state import CycleResult, Phase, Since, listed_lines
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import clock, shortly
 
@@ -226,10 +226,30 @@ def _evidence(state: CycleState) -> Iterator[str]:
     for unverified in state.unverified:
         yield f"not verified: {unverified}"
     yield from map(dip_words, state.dips)
-    for warning in state.warnings:
+    for warning in _warnings(state):
         yield f"warning: {warning}"
     if state.put_back:
         yield f"put back: {state.put_back}"
+    if state.launches:
+        yield versions_left_words(state)
+
+
+def _warnings(state: CycleState) -> Sequence[str]:
+    """Those that are worth an answer: not what pre-flight foresaw of a cycle that has begun, which was shown then."""
+    foreseen = listed_lines(state.plan.get("notes", ())) if state.refresh_id else ()
+    return [each for each in state.warnings if each not in foreseen]
+
+
+def versions_left_words(state: CycleState) -> str:
+    """Which versions a group is left with, in a line."""
+    runs = [
+        f"{number:,} of {f'version {version}' if version else 'another launch template'}"
+        for version, number in sorted(state.runs.items(), key=lambda each: (len(each[0]), each[0]))
+    ]
+    of_alias = "" if state.launches == state.launches_number else f", which {state.launches} stands for"
+    launches = f"version {state.launches_number}{of_alias}" if state.launches_number else "nothing"
+    why_not = "" if state.launches_number else f", for its version {state.launches} is not there"
+    return f"instances now: {', '.join(runs) or 'none'}; the group next launches {launches}{why_not}"
 
 
 def _plan(state: CycleState) -> Iterator[str]:

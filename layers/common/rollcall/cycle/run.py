@@ -278,12 +278,15 @@ class CycleRun:
         putting_back = replace(
             state, phase=Phase.PUTTING_BACK, refresh_id=refresh_id, result=state.result or CycleResult.FAILED
         )
-        words = self._putting_back.put_back(putting_back)
+        done = self._putting_back.put_back(putting_back)
         now = self._clock()
-        if words is None:  # a rollback may take as long as the cycle did, and an execution has only so many events
+        if done is None:  # a rollback may take as long as the cycle did, and an execution has only so many events
             return StepAnswer(putting_back, "wait", next_wait(now - (state.began or now)))
-        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=words)
+        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=done.words)
         well = ended.result is not None and ended.result.went_well
+        if done.versions is not None and ended.refresh_id and not well:
+            left = done.versions
+            ended = replace(ended, runs=left.runs, launches=left.launches, launches_number=left.number)
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
     def _lost_refresh(self, state: CycleState) -> str:

@@ -123,7 +123,9 @@ class CycleState:
     began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
     successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log was read
     last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended as it
-    did, in a sentence. put_back: what was put back, or why not.
+    did, in a sentence. put_back: what was put back, or why not. runs: once a refresh has not gone well, how many
+    instances run each version of the group's template, "" for another template; launches: the version that the group
+    launches next, as it has that, and launches_number what that is.
     """
 
     group: str
@@ -165,12 +167,15 @@ class CycleState:
     result: CycleResult | None = None
     reason: str = ""
     put_back: str = ""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    launches: str = ""
+    launches_number: str = ""
 
     def to_json(self) -> Json:
         """As Step Functions carries it."""
         return {
             **asdict(self),
-            "healthy_at_start": dict(self.healthy_at_start),
+            **{name: dict(getattr(self, name)) for name in ("healthy_at_start", "runs")},
             "instances": [each._asdict() for each in self.instances],
             "verdicts": [each._asdict() for each in self.verdicts],
             "dips": [each._asdict() for each in self.dips],

@@ -68,14 +68,13 @@ def test_what_an_instances_seconds_count_is_said(listed: ListedInstance, words: 
     assert instance == f"  i-a: {words}, version 8"
 
 
-def test_it_shows_verdicts_dips_warnings_and_a_step_that_fails() -> None:
+def test_it_shows_verdicts_dips_and_a_step_that_fails() -> None:
     verdict = CycleVerdict("i-b", "abandon", "install nginx", 7, 42, "https://tower/42", "it failed")
-    known = state(verdicts=(verdict,), dips=(TargetDip(NOW, "tg", 1, 2),), warnings=("mind this",))
+    known = state(verdicts=(verdict,), dips=(TargetDip(NOW, "tg", 1, 2),))
     shown = printed(replace(RUNNING, state=known, failing="Tower is away"))
-    assert shown[-4:] == [
+    assert shown[-3:] == [
         "  i-b: ABANDON: task 'install nginx'; it failed; job 42 https://tower/42",
         "  target group tg had 1 healthy targets of 2 at 22:15:00 UTC",
-        "  warning: mind this",
         "a step of the cycle failed, and is tried again: Tower is away",
     ]
 
@@ -126,11 +125,14 @@ def test_the_picture_takes_its_own_place_and_leaves_lines_that_were_said() -> No
     console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False, markup=False)
     with Picture(console, lambda: 0.0) as shown:
         shown.show(RUNNING)
+        shown.show(replace(RUNNING, state=state(warnings=("mind this",))))
+        shown.show(replace(RUNNING, state=state(warnings=("mind this", "and this"))))
         shown.say("AWS asks to slow down")
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "replacing: 4 new" in text
     assert "AWS asks to slow down\n" in text
+    assert (text.count("warning: mind this\n"), text.count("warning: and this\n")) == (1, 1)
 
 
 @pytest.mark.parametrize(("out", "err", "kind"), [(True, True, Picture), (True, False, Lines), (False, True, Lines)])
