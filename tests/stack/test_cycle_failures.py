@@ -130,7 +130,7 @@ def test_an_alarm_in_mid_flight_rolls_back_and_is_named(make_old: MakeOld, cloud
     eventually(lambda: group.in_service() - old, "a new one is in service")
     cloud.aws.put_alarm(name, "ALARM")
     state = cycle.waited()
-    assert (state["result"], state["verdicts"]) == ("rolled back", [])
+    assert (state["result"], state["verdicts"], state["ended_by"]) == ("rolled back", [], "aws")
     assert name in state["reason"]
     eventually(lambda: len(group.in_service()) == len(group.states()) == 2, "two serve")
     assert {group.version_of(each) for each in group.in_service()} == {"1"}

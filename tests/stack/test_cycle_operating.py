@@ -166,6 +166,7 @@ def test_a_cycle_is_rolled_back_by_the_command_and_the_group_is_what_it_was(
     at_size(group, 2)
     assert (versions(group), own_version(group), statuses(group)) == (["1", "1"], "1", ["RollbackSuccessful"])
     assert published(ear, group) == ["Cycle Started", "Cycle Rolled Back"]
+    assert {each["ended_by"] for each in ear.details(group, "Cycle Rolled Back")} == {"operator"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.cycle.news import CycleEvent, CycleNews
 from rollcall.cycle.run import StepAnswer
-from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, ListedInstance, Phase, Since
+from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, EndedBy, ListedInstance, Phase, Since
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
     CycleEvent.ROLLED_BACK: {
         "result": CycleResult.ROLLED_BACK,
         "reason": "task 'install nginx' failed on 2 new instances: rolled back to version 6",
+        "ended_by": EndedBy.VERDICTS,
         "verdicts": (VERDICT,),
         "new": 0,
         "in_progress": 0,
@@ -88,7 +89,8 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
     },
     CycleEvent.CANCELLED: {
         "result": CycleResult.CANCELLED,
-        "reason": "its execution was stopped: the instance refresh was cancelled",
+        "reason": "its execution was stopped by hand",
+        "ended_by": EndedBy.OPERATOR,
         "in_progress": 0,
         "left": 6,
         "instances": (),

@@ -10,7 +10,7 @@ import pytest
 from rollcall.aws.instance_refreshes import Refresh
 from rollcall.cycle.observed import GroupNow, Member
 from rollcall.cycle.progress import CycleDecision, progress
-from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, Phase
+from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, EndedBy, Phase
 
 NOW = 1_000_000.0
 BEGAN = NOW - 600.0
@@ -211,7 +211,6 @@ def test_what_ends_already_is_waited_for_whatever_the_verdicts(status: str) -> N
 @pytest.mark.parametrize(
     ("status", "result"),
     [
-        ("Cancelled", CycleResult.CANCELLED),
         ("Failed", CycleResult.FAILED),
         ("RollbackFailed", CycleResult.FAILED),
         ("RollbackSuccessful", CycleResult.ROLLED_BACK),
@@ -220,6 +219,32 @@ def test_what_ends_already_is_waited_for_whatever_the_verdicts(status: str) -> N
 def test_a_refresh_that_is_over_is_put_back_with_awss_words(status: str, result: CycleResult) -> None:
     done = progress(STATE, refresh(status, reason="AWS says so"), group(), (), NOW)
     assert (done.decision, done.state.result, done.state.reason) == (CycleDecision.PUT_BACK, result, "AWS says so")
+    assert done.state.ended_by == EndedBy.AWS
+
+
+@pytest.mark.parametrize(
+    ("status", "rolls_back", "words", "by"),
+    [
+        ("Cancelled", True, "", EndedBy.OPERATOR),
+        ("RollbackSuccessful", True, "Manual rollback was initiated.", EndedBy.OPERATOR),
+        ("RollbackSuccessful", True, "An automatic rollback, for alarm a", EndedBy.AWS),
+        ("RollbackSuccessful", True, "", EndedBy.AWS),
+        ("RollbackSuccessful", False, "", EndedBy.OPERATOR),
+        ("RollbackFailed", True, "Manual rollback was initiated.", EndedBy.AWS),
+    ],
+)
+def test_it_is_said_whether_an_operator_ended_it_or_aws(status: str, rolls_back: bool, words: str, by: EndedBy) -> None:
+    state = replace(STATE, rolls_back=rolls_back)
+    ended = progress(state, refresh(status, reason="It is over.", rollback_reason=words), group(), (), NOW).state
+    assert ended.ended_by == by
+    expected = words or "It is over."
+    assert ended.reason == (f"by an operator's request; AWS says: {expected}" if by == EndedBy.OPERATOR else expected)
+
+
+def test_verdicts_that_ended_it_go_before_the_request_by_which_that_was_done() -> None:
+    stopped = progress(STATE, refresh(), group(new(1)), [verdict(1), verdict(2)], NOW).state
+    done = progress(stopped, refresh("RollbackSuccessful", rollback_reason="manual"), group(), (), NOW).state
+    assert (done.ended_by, done.reason) == (EndedBy.VERDICTS, stopped.reason)
 
 
 def test_why_aws_launched_nothing_is_said_with_awss_reason() -> None:

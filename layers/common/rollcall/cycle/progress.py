@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 
 from .request import Protected, Standby
-from .state import LISTED_MAX, CycleResult, ListedInstance, Phase, Since, cut
+from .state import LISTED_MAX, CycleResult, EndedBy, ListedInstance, Phase, Since, cut
 from .target_health import dips, with_dips
 from .verdicts import against_version, with_verdicts
 from .waiting import next_wait
@@ -73,6 +73,7 @@ RESULTS = {
     "Failed": CycleResult.FAILED,
     "RollbackFailed": CycleResult.FAILED,
 }
+MANUAL = "manual"
 IN_SERVICE = "in service"
 WARMING_UP = "warming up"  # in service, and AWS does not count it as replaced yet
 STAGES = {
@@ -225,13 +226,30 @@ def _stopped(state: CycleState, reason: str, now: float) -> Progress:
     return Progress(_in_phase(decided, Phase.CANCELLING, now), CycleDecision.CANCEL, next_wait(0))
 
 
+def _ended_by(state: CycleState, refresh: Refresh) -> EndedBy:
+    """What ended a refresh that was not through.
+
+    AWS cancels none by itself, and rolls back only what it was asked to. That a rollback was manual, of a refresh that
+    AWS may also roll back by itself, only the reason says (API reference, RollbackReason: "whether a manual or
+    automatic rollback was initiated"); where it does not, it counts as AWS's, so that it is not missed.
+    """
+    if state.reason:
+        return EndedBy.VERDICTS
+    by_request = refresh.status == "RollbackSuccessful" and (
+        not state.rolls_back or MANUAL in refresh.rollback_reason.lower()
+    )
+    return EndedBy.OPERATOR if by_request or refresh.status == "Cancelled" else EndedBy.AWS
+
+
 def _ended(state: CycleState, refresh: Refresh, now: float) -> CycleState:
     """What a refresh that is over ended as. Why: by the gate's verdicts, if these ended it, else in AWS's words."""
-    result = RESULTS[refresh.status]
+    result, ended_by = RESULTS[refresh.status], _ended_by(state, refresh)
     if result == CycleResult.CANCELLED and state.reason:
         result = CycleResult.FAILED
     words = refresh.rollback_reason or refresh.reason
     reason = state.reason or cut(words) or f"the instance refresh is {refresh.status}"
     if state.launch_failure and not state.reason:
         reason = cut(f"{reason} The last launch failed: {state.launch_failure}")
-    return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason)
+    if ended_by == EndedBy.OPERATOR:
+        reason = cut(f"by an operator's request; AWS says: {reason}")
+    return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason, ended_by=ended_by)

@@ -27,7 +27,7 @@ from .progress import CycleDecision, is_new, progress
 from .putting_back import PuttingBack
 from .reading import CycleReader
 from .starting_refresh import RefreshStarter
-from .state import CycleResult, CycleState, Phase, cut, listed_lines
+from .state import CycleResult, CycleState, EndedBy, Phase, cut, listed_lines
 from .target_health import healthy_targets
 from .verification import Verified, verify
 from .waiting import SOON, next_wait
@@ -310,7 +310,8 @@ class CycleRun:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
-        stopped = replace(state, result=result, reason=words)
+        by = EndedBy.OPERATOR if detail["status"] == "ABORTED" else EndedBy.NOTHING
+        stopped = replace(state, result=result, reason=words, ended_by=by)
         refresh = self._aws.find(state.group, state.refresh_id) if state.refresh_id else None
         answer = self._put_back(stopped)
         if answer.next == "wait" and refresh is not None and refresh.status not in ENDING:
