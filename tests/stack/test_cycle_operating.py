@@ -194,6 +194,25 @@ def test_an_execution_that_is_stopped_leaves_nothing_behind_even_where_the_event
     assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
 
 
+def test_an_execution_that_runs_out_of_time_leaves_nothing_behind_and_says_so(
+    make_group: MakeGroup, cloud: Cloud, ear: Ear
+) -> None:
+    group = make_group(traffic=AT_ONE | {"version": "$Default"})
+    with_versions(group, 2)
+    cycle = held(group, seconds=LONG, pin=True)
+    cycle.time_out()
+    assert cycle.status == "TIMED_OUT"
+    assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
+    eventually(lambda: own_version(group) == "$Default" and PIN not in group.tags(), "it is put back")
+    assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
+    [event, *_] = ear.details(group, "Cycle Cancelled")
+    assert (event["reason"], event["ended_by"]) == ("its execution has run for as long as one may, 14 days", None)
+    watched = cloud.rollcall("cycle", group.name, "--watch")
+    assert watched.returncode == 1, watched.stderr
+    assert "did not come to its end: its execution ran out of time." in watched.stdout
+    assert start_cycle(group, launch_template_version="2").waited()["result"] == "succeeded"
+
+
 # Through the command
 
 
