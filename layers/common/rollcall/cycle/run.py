@@ -23,7 +23,7 @@ from .cycle_aws import CycleAws
 from .invocation import execution_name
 from .names import is_scheduled, name_prefix
 from .news import CycleEvent, CycleNews
-from .progress import CycleDecision, is_new, progress
+from .progress import PHASES, CycleDecision, is_new, progress
 from .putting_back import PuttingBack
 from .reading import CycleReader
 from .starting_refresh import RefreshStarter
@@ -208,7 +208,8 @@ class CycleRun:
         done = progress(replace(state, unread=unread, verdicts_read=read), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
-                self._roll_back(state)
+                ending = replace(done.state, phase=self._roll_back(state))
+                return StepAnswer(ending, "wait", done.wait, _progress_news(state, ending))
             case CycleDecision.CANCEL:
                 self._aws.cancel(state.group)
             case CycleDecision.VERIFY:
@@ -229,8 +230,8 @@ class CycleRun:
         except TowerUnavailable as error:
             return [], f"the gate's verdicts: {error}"
 
-    def _roll_back(self, state: CycleState) -> None:
-        """Roll back, or cancel where AWS does not roll this refresh back after all.
+    def _roll_back(self, state: CycleState) -> Phase:
+        """Roll back, or cancel where AWS does not roll this refresh back after all; the phase that begins by that.
 
         It refuses a second request, too, where the answer to the first was lost: that rollback must not be cancelled.
         """
@@ -242,6 +243,9 @@ class CycleRun:
             refresh = self._aws.find(state.group, state.refresh_id)
             if refresh is None or refresh.status not in ENDING:
                 self._aws.cancel(state.group)
+                return Phase.CANCELLING
+            return PHASES[refresh.status]
+        return Phase.ROLLING_BACK
 
     # Verify
 
