@@ -1,4 +1,4 @@
-"""A step that ends at any of its calls, of AWS, Tower or Chef, before or after it is made, is repeated, and no harm done.
+"""A step that ends at any of its calls, of AWS, Tower or Chef, before or after it is made, is repeated without harm.
 
 Each scene is played once undisturbed, which counts the calls. Then it is played again for each of these: the step dies
 there, or the call fails, and is taken again with the state that it began with, as its state machine does.

@@ -151,6 +151,18 @@ def test_a_cycle_that_a_tag_started_waits_for_tower_and_one_by_hand_is_answered_
         preflight(cycle, monkeypatch, Preflight((), (), PLAN))
 
 
+def test_a_cycle_that_a_tag_started_is_not_refused_because_tower_gave_no_answer_to_one_question(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Preflight(
+        (Objection("not looked at (TowerUnavailable)", "inventories could not be read", "wait"),), (), PLAN
+    )
+    assert preflight(cycle, monkeypatch, found).state.result == CycleResult.REFUSED
+    cycle.execution_name = execution_name("web", "v7")
+    with pytest.raises(TowerUnavailable, match="inventories could not be read"):
+        preflight(cycle, monkeypatch, found)
+
+
 @pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])
 def test_only_a_cycle_that_a_tag_started_publishes_that_it_was_refused(
     cycle: CycleWorld, key: str, published: list[CycleEvent]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from .observed import GroupNow
     from .observer import PreflightObserver
-    from .preflight import Plan
+    from .preflight import Plan, Preflight
     from .state import CycleVerdict
 
 
@@ -128,6 +128,8 @@ class CycleRun:
         if is_scheduled(state.name, group):
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         request, found = self._observer(state).preflight(raw, state.name)
+        if is_scheduled(state.name, group):
+            _require_tower_read(found)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
         state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings))
@@ -361,6 +363,16 @@ def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ..
         return (state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips, state.launch_failure)
 
     return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
+
+
+def _require_tower_read(found: Preflight) -> None:
+    """Raise TowerUnavailable where Tower gave no answer to one of pre-flight's questions."""
+    from rollcall.doctor.unread_findings import not_looked_at  # imported where used, as the observer is
+
+    unread = not_looked_at(TowerUnavailable.__name__)
+    for each in found.objections:
+        if each.what == unread:
+            raise TowerUnavailable(each.reason)
 
 
 def with_plan(state: CycleState, plan: Plan) -> CycleState:
