@@ -35,6 +35,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 ENDED_BY_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
+WARMUP = 5  # seconds, of which a cycle looks several times
 LONG = 60  # seconds at a checkpoint, within which a test ends the cycle
 
 
@@ -87,6 +88,22 @@ def test_a_cycle_waits_at_its_checkpoint_and_goes_on_and_bakes_before_it_counts(
     own = cycle.history()
     waits = [index for index, kind in enumerate(own) if kind == "WaitStateEntered"]
     assert {after - before for before, after in pairwise(waits)} == {EVENTS_PER_ROUND}
+
+
+def test_an_instance_that_serves_and_does_not_count_yet_warms_up(make_group: MakeGroup) -> None:
+    group = make_group(traffic=AT_ONE | {"DefaultInstanceWarmup": WARMUP})
+    with_versions(group, 1)
+    cycle = start_cycle(group, launch_template_version="2")
+
+    def warming(state: Json) -> list[Json]:
+        return [each for each in state["instances"] if each["stage"] == "warming up" and each["left"]]
+
+    state = cycle.seen(lambda state: bool(warming(state)), "an instance warms up")
+    [one] = warming(state)
+    assert (0 < one["left"] <= WARMUP, one["since"], one["version"]) == (True, "launch", "2")
+    assert one["id"] in group.in_service()
+    assert state["percent"] < 100
+    assert cycle.waited()["result"] == "succeeded"
 
 
 def test_a_group_that_grows_and_shrinks_meanwhile_is_new_in_the_end(group: Group) -> None:
