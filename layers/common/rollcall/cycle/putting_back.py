@@ -29,7 +29,8 @@ NOTHING = ""  # was changed
 class PutBack(NamedTuple):
     """That a group is put back. words: what was done, or why not; empty where nothing was changed.
 
-    versions: which its instances run then, and which it launches next; None of a group that is gone or has none.
+    versions: which its instances run then, and which it launches next; None where no refresh was begun, and of a group
+    that is gone or has none.
     """
 
     words: str = NOTHING
@@ -83,7 +84,7 @@ class PuttingBack:
             return PutBack()
         pin = read_pin(details.group.tags.get(PINNED_TAG, ""))
         if pin is None or pin.cycle != state.name:
-            return PutBack(NOTHING, self._versions(details))
+            return PutBack(NOTHING, self._versions(details) if state.refresh_id else None)
         return self._unpin(details, pin)
 
     def _unpin(self, details: GroupDetails, pin: Pin) -> PutBack:
