@@ -33,6 +33,14 @@ REFRESH_EVENTS = [
 LATE = 300  # seconds since its launch, beyond the longest back-off of register
 VERIFY_SECONDS = 2
 PINNED = "rollcall:cycle-pinned"
+READS = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeInstanceRefreshes",
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeLaunchTemplateVersions",
+    "logs:FilterLogEvents",
+)
+KILLED_READS = (1, 3)  # of each of these calls
 
 
 @pytest.fixture
@@ -262,6 +270,24 @@ def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     assert only(group, old)
     assert put_back(group, "1")
     assert eventually(lambda: ear.details(group, "Cycle Failed"), "it is published")
+
+
+def test_a_function_that_is_killed_as_it_reads_makes_one_refresh_and_puts_everything_back(
+    make_old: MakeOld, cloud: Cloud
+) -> None:
+    """Each reading call of each step, alone: tests/unit/cycle/test_interrupted.py."""
+    group, old = make_old(2, "$Default")
+    version = group.new_version(default=True)
+    for action in READS:
+        cloud.aws.kill(cloud.function_name("CycleFunction"), action, *KILLED_READS)
+    cycle = start_cycle(group, batch=1, pin=True)
+    state = cycle.waited()
+    died = {step: cycle.failures(step) for step in ("Preflight", "Pin", "Start", "Follow", "Verify", "PutBack")}
+    assert sum(died.values()) == len(READS) * len(KILLED_READS), died
+    assert (state["result"], state["unverified"]) == ("succeeded", [])
+    assert [each["Status"] for each in group.refreshes()] == ["Successful"]
+    assert all_new(group, old, version)
+    assert put_back(group, "$Default")
 
 
 CHANGES = (
