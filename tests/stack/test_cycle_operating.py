@@ -258,7 +258,7 @@ def test_the_command_follows_a_cycle_to_its_end_and_the_same_key_shows_it_again(
 
 
 def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Group, cloud: Cloud) -> None:
-    slowly = ["--checkpoints", "50,100", "--checkpoint-seconds", "6"]
+    slowly = ["--checkpoints", "50,100", "--checkpoint-seconds", "10"]
     arguments = [group.name, "--version", "2", "--batch", "1", *slowly, "--key", "k1"]
     cycle = cycle_named(group, "k1")
     with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
@@ -268,7 +268,6 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
         output, said = command.communicate(timeout=COMMAND_TIMEOUT)
     assert (command.returncode, output) == (130, "")
     assert f"The cycle goes on by itself. To watch it: rollcall cycle --watch --key k1 {group.name}\n" in said
-    cycle.reaches("replacing")
     attached = cloud.rollcall("cycle", *arguments)
     assert attached.returncode == 0, attached.stderr
     assert "A cycle with this key is there already, and is running: this shows it, and starts none." in attached.stderr
