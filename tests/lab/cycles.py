@@ -95,6 +95,10 @@ class Cycle:
         """Stop the execution by hand."""
         self.cloud.aws.client("stepfunctions").stop_execution(executionArn=self.arn)
 
+    def time_out(self) -> None:
+        """Let the execution run out of time, as one of two weeks does."""
+        self.cloud.aws.time_out_execution(self.arn)
+
     def age(self, group: Group, seconds: float) -> None:
         """Let the execution, the group and its refreshes be so many seconds older than they are."""
         self.cloud.aws.age_execution(self.arn, seconds)

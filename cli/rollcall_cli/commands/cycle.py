@@ -31,7 +31,7 @@ from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, 
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
-from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from rollcall_cli.cycling.executions import CycleExecution
 
-MACHINE = "CycleStateMachine"  # its logical id
 TO_START = "states:StartExecution"
 TO_READ = "states:DescribeExecution, states:GetExecutionHistory and states:ListExecutions"
 AT_ONCE = "{} and {} are two things: name one."
@@ -160,10 +159,10 @@ def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None,
 def _executions(stack: str) -> CycleExecutions:
     """Those of the stack's state machine. Raises NotRun where it has none."""
     try:
-        machine = physical_id(stack, MACHINE)
+        machine = physical_id(stack, CYCLE_MACHINE)
     except NoResource as error:
         raise NotRun(
-            f"Stack {stack} runs no cycles: it has no state machine {MACHINE}. Deploy it with the "
+            f"Stack {stack} runs no cycles: it has no state machine {CYCLE_MACHINE}. Deploy it with the "
             "parameter Cycles=true."
         ) from error
     return CycleExecutions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)
