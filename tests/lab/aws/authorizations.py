@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
 from lab.aws import query
-from lab.aws.image_uses import RESOLVED
+from lab.aws.image_references import RESOLVED
 from lab.aws.images import Images, public
 from lab.aws.ministack import Record, Scope
 from lab.aws.outside import mappings_of

@@ -14,7 +14,7 @@ from lab.aws import ministack_images as kept
 from lab.aws import query
 from lab.aws.dry_run import WELL
 from lab.aws.ec2_errors import Refused, invalid, missing, refuse
-from lab.aws.image_uses import references
+from lab.aws.image_references import references
 from lab.aws.images import Image, Images, public
 from lab.aws.ministack import Record, Response
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from copy import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -85,6 +86,7 @@ def broken(
     gate: str = "job",
     target_events: list[TargetEvent] | None = None,
     read_only: tuple[str, ...] = (),
+    outside: tuple[str, ...] = (),
 ) -> list[str]:
     """What is broken in a world that is whole but for what is given; the invariants' names."""
     tags = [{"Key": "rollcall:job-template", "Value": "provision"}, {"Key": "rollcall:gate", "Value": gate}]
@@ -99,6 +101,7 @@ def broken(
                 describe_auto_scaling_groups=lambda **asked: group, describe_lifecycle_hooks=lambda **asked: held
             ),
             target_events=lambda: target_events or [],
+            images=SimpleNamespace(launched=lambda: set(outside)),
         ),
         tower=SimpleNamespace(
             jobs_ever=lambda: [JOB] if jobs is None else jobs,
@@ -238,6 +241,12 @@ def test_a_job_without_a_limit_is_found() -> None:
 
 def test_a_job_that_names_a_host_that_is_no_instance_is_found() -> None:
     assert broken(jobs=[JOB, replace(JOB, id=2, limit="i-a,db-1")]) == ["I3"]
+
+
+def test_a_job_may_name_an_instance_that_a_bake_launched() -> None:
+    of_builder = replace(JOB, id=2, limit="i-builder", hosts={"i-builder": "ok"})
+    assert broken(jobs=[JOB, of_builder], outside=("i-builder",)) == []
+    assert broken(jobs=[JOB, of_builder]) == ["I3"]
 
 
 def test_a_job_that_ran_outside_its_limit_is_found() -> None:
@@ -452,6 +461,14 @@ def test_the_host_of_what_rests_is_disabled_and_marked_and_there(state: str) -> 
     assert disagreeing([], state) == ["I4"]
     assert disagreeing([], state, hooks=("TERMINATING",)) == []
     assert disagreeing([RESTING, replace(RESTING, id=3, name="web-1")], state, hooks=()) == ["I4"]
+
+
+def test_the_host_of_what_a_bake_launched_stays_until_its_time_is_over() -> None:
+    marker = MARKER | {"instance_id": "i-builder", "role": "builder"}
+    builder = replace(OURS, id=3, name="i-builder", instance_id="i-builder")
+    kept = replace(builder, variables={"rollcall": marker | {"until": time.time() + 60}})
+    assert disagreeing([OURS, kept]) == []
+    assert disagreeing([OURS, replace(kept, variables={"rollcall": marker | {"until": time.time() - 60}})]) == ["I4"]
 
 
 def test_what_serves_is_not_marked_as_resting_and_may_be_disabled_by_a_person() -> None:

@@ -1,0 +1,127 @@
+"""Bakes in which something goes wrong: on the builder, with the image, with the roll-out, with the function itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lab.bakes import (
+    PLACED,
+    baked_versions,
+    hosts_of_bakes,
+    images,
+    instances,
+    is_builders,
+    left,
+    let_bake,
+    start_bake,
+    tags_of,
+)
+from lab.cloud import Cloud, Group, eventually
+from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
+from lab.tower.embedded import Tower
+
+type MakeGroup = Callable[..., Group]
+
+LONG = 240.0  # seconds for a bake that rolls out
+
+
+@pytest.fixture
+def make_baked(make_group: MakeGroup, tower: Tower) -> MakeGroup:
+    """Makes groups on version 1 that may be baked."""
+
+    def make(**tags: str) -> Group:
+        group = make_group(traffic={**WARM_SOON, **PLACED})
+        group.use_version("1")
+        let_bake(group, tower, **tags)
+        return group
+
+    return make
+
+
+def nothing_left(group: Group, tower: Tower) -> bool:
+    """Whether no instance of a bake is there any more, and no host of one."""
+    eventually(lambda: not left(group), "no instance of a bake is left")
+    assert not hosts_of_bakes(group, tower)
+    return True
+
+
+def test_a_playbook_that_fails_on_the_builder_ends_the_bake_with_its_job(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_baked()
+    tower.fail_host(is_builders(group))
+    state = start_bake(group).waited()
+    assert state["result"] == "failed"
+    assert state["job_url"] == f"{cloud.tower_url}/#/jobs/playbook/{state['job']}/output"
+    assert images(group) == []
+    assert baked_versions(group) == {}
+    assert nothing_left(group, tower)
+
+
+def test_an_image_that_aws_cannot_make_ends_the_bake_with_awss_reason(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_baked()
+    cloud.aws.images.fail("the volume was lost")
+    state = start_bake(group).waited()
+    assert state["result"] == "failed"
+    assert "the volume was lost" in state["reason"]
+    assert baked_versions(group) == {}
+    assert nothing_left(group, tower)
+
+
+def test_an_image_that_fails_its_smoke_test_is_tagged_so_and_rolled_out_nowhere(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_baked()
+    cloud.aws.images.fail_checks(bake_role="smoke", bake_group=group.name)
+    state = start_bake(group).waited()
+    assert state["result"] == "failed"
+    assert [tags_of(each)["rollcall:smoke"] for each in images(group)] == ["failed"]
+    assert baked_versions(group) == {}
+    assert nothing_left(group, tower)
+
+
+def test_a_roll_out_that_is_rolled_back_leaves_the_group_where_it_was_and_the_image_tagged_so(
+    make_baked: MakeGroup, tower: Tower
+) -> None:
+    group = make_baked()
+    at_size(group, 1)
+    tower.fail_host(hosts_of_version(group, "2"))
+    state = start_bake(group).waited(LONG)
+    assert state["result"] == "rolled back"
+    assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back"]
+    eventually(lambda: versions(group) == ["1"], "the group is back")
+    assert group.described()["LaunchTemplate"]["Version"] == "1"
+    assert nothing_left(group, tower)
+
+
+def test_a_bake_that_is_stopped_by_hand_leaves_no_builder(make_baked: MakeGroup, tower: Tower) -> None:
+    group = make_baked()
+    tower.set_boot_time(3600, is_builders(group))
+    bake = start_bake(group)
+    bake.reaches("provisioning")
+    assert len(left(group)) == 1
+    bake.stop()
+    assert nothing_left(group, tower)
+    assert images(group) == []
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "action", ["RunInstances", "CreateImage", "CreateLaunchTemplateVersion", "CreateTags", "TerminateInstances"]
+)
+def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower, action: str, after: bool
+) -> None:
+    group = make_baked()
+    cloud.aws.kill(cloud.function_name("BakeFunction"), f"ec2:{action}", 1, 3, after=after)
+    bake = start_bake(group, roll_out=False)
+    state = bake.waited(LONG)
+    assert state["result"] == "baked"
+    assert len(instances(group, "builder")) == len(instances(group, "smoke")) == 1
+    assert [each["ImageId"] for each in images(group)] == [state["image_id"]]
+    assert baked_versions(group) == {state["version"]: state["image_id"]}
+    assert nothing_left(group, tower)
