@@ -232,9 +232,9 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
     cycle.reaches("waiting at a checkpoint")
     with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attached:
         assert attached.stderr is not None
-        said = [attached.stderr.readline(), attached.stderr.readline()]
-        assert said[0].startswith(f"cycle {cycle.name}: https://")
-        assert said[1] == ATTACHED
+        first, second = attached.stderr.readline(), attached.stderr.readline()
+        assert first.startswith(f"cycle {cycle.name}: https://")
+        assert second == ATTACHED
         ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
         output, _ = attached.communicate(timeout=COMMAND_TIMEOUT)
     assert (attached.returncode, output) == (1, ended.stdout)

@@ -82,7 +82,9 @@ def test_the_first_line_of_the_dashboard_is_red_while_one_alarm_is(
 
     def states() -> tuple[str, set[str]]:
         """Of the line, and of all alarms: others on this stack may go off by what other tests do."""
-        described = cloudwatch.describe_alarms(AlarmNamePrefix=f"{STACK}-", AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+        described = cloudwatch.describe_alarms(
+            AlarmNamePrefix=f"{STACK}-", AlarmTypes=["CompositeAlarm", "MetricAlarm"]
+        )
         [line] = [each["StateValue"] for each in described["CompositeAlarms"] if each["AlarmName"] == name]
         return str(line), {each["StateValue"] for each in described["MetricAlarms"]}
 
