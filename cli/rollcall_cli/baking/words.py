@@ -211,9 +211,14 @@ def _jobs(state: BakeState) -> Iterator[str]:
 def _plan(state: BakeState) -> Iterator[str]:
     if state.base_image.id:
         yield base_words(state)
-    for name, value in state.plan.items():
-        if value not in (None, "", [], {}):
-            yield f"{name.replace('_', ' ')}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+    plan = state.plan
+    if plan.get("job_template"):
+        yield f"provisioned by job template {plan['job_template']!r}, in inventory {plan.get('inventory', '')!r}"
+    if plan.get("project_revision"):
+        yield f"project {state.project or 'of the playbook'} is at revision {plan['project_revision']}"
+    if plan.get("nothing_new"):
+        yield f"started by schedule, or with --only-if-new, it would bake nothing: {plan['nothing_new']}"
+    yield from (f"note: {note}" for note in plan.get("notes", ()) if note not in state.warnings)
 
 
 # As JSON

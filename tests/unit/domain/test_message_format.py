@@ -178,7 +178,7 @@ def test_every_sample_is_known_to_these_tests() -> None:
         "reconcile-dry-run.json",
         "doctor.json",
     }
-    read_elsewhere = {path.name for kind in ("alert", "cycle") for path in SAMPLES.glob(f"{kind}-*.json")}
+    read_elsewhere = {path.name for kind in ("alert", "bake", "cycle") for path in SAMPLES.glob(f"{kind}-*.json")}
     assert {path.name for path in SAMPLES.glob("*.json")} - read_elsewhere == launches | terminations | others
 
 

@@ -278,12 +278,26 @@ def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Co
 
 
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
-    plan = {"subnets": ["subnet-1", "subnet-2"], "job_template": "bake web", "nothing_new": ""}
-    command.aws.script = [Turn(ended(BakeResult.DRY_RUN, plan=plan), "SUCCEEDED")]
-    done = command("web", "--dry-run")
-    assert "nothing speaks against a bake of group 'web'. Nothing was changed.\n" in done.stdout
-    assert "  subnets: subnet-1, subnet-2\n  job template: bake web\n" in done.stdout
-    assert "nothing new" not in done.stdout
+    plan = {
+        "inventory": "builders",
+        "job_template": "bake web",
+        "project_revision": "9f2c51d",
+        "nothing_new": "neither the base image nor the project has changed",
+        "notes": ["the group is on $Latest", "a warning"],
+    }
+    done = ended(BakeResult.DRY_RUN, plan=plan, project="fleet", warnings=("a warning",))
+    command.aws.script = [Turn(done, "SUCCEEDED")]
+    heading, *lines = command("web", "--dry-run").stdout.splitlines()
+    assert heading == "Dry run: nothing speaks against a bake of group 'web'. Nothing was changed."
+    assert lines[0] == "  warning: a warning"
+    assert lines[1].startswith(f"  from image {BASE} ")
+    assert lines[2:] == [
+        "  provisioned by job template 'bake web', in inventory 'builders'",
+        "  project fleet is at revision 9f2c51d",
+        "  started by schedule, or with --only-if-new, it would bake nothing: "
+        "neither the base image nor the project has changed",
+        "  note: the group is on $Latest",
+    ]
     assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]
 
 
