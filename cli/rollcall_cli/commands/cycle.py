@@ -237,7 +237,6 @@ class _Run:
 
     def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None) -> ExitCode:
         """To its end. wanted: the request of one that was to be started, and was there already."""
-        progress_line(f"cycle {started.name}: {execution_url(started.arn)}")
         unsaid = wanted is not None
 
         def read() -> CycleExecution:
@@ -249,6 +248,7 @@ class _Run:
             return execution
 
         try:
+            progress_line(f"cycle {started.name}: {execution_url(started.arn)}")
             execution = follow(read, display(), sleep)
         except RollcallError as error:
             raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error
