@@ -44,6 +44,7 @@ from rollcall.domain.jobs import (
     LaunchTerms,
     Outcome,
     PastJob,
+    Project,
     TowerUser,
 )
 from rollcall.domain.membership import Membership, OptedIn, holds
@@ -122,6 +123,7 @@ class FakeTower(Tower):
         self.calls: Counter[str] = Counter()
         self.by_reference: dict[str, Inventory] = {}
         self.templates: dict[str, JobTemplate] = {}
+        self.projects: dict[int, Project] = {}
         self.hosts: dict[int, Host] = {}
         self.groups: dict[tuple[int, str], int] = {}
         self.members: set[tuple[int, int]] = set()
@@ -231,6 +233,10 @@ class FakeTower(Tower):
         if reference not in self.by_reference:
             raise BadSettings(f"Tower has no inventory {reference!r}")
         return self.by_reference[reference]
+
+    def project(self, project_id: int) -> Project:
+        self._asked("project")
+        return self.projects[project_id]
 
     def job_template(self, reference: str) -> JobTemplate:
         self._asked("job_template")

@@ -74,7 +74,6 @@ class BakeTower(FakeTower):
     def __init__(self, clock: Any, deaths: Deaths) -> None:
         super().__init__(clock)
         self.deaths = deaths
-        self.projects: dict[int, Project] = {}
         self.terms = LaunchTerms(startable=True, simultaneous=True)
 
     def inventory(self, reference: str) -> Inventory:
@@ -87,10 +86,6 @@ class BakeTower(FakeTower):
 
     def launch_terms(self, template: JobTemplate) -> LaunchTerms:
         return self.terms
-
-    def project(self, project_id: int) -> Project:
-        self._asked("project")
-        return self.projects[project_id]
 
     def create_hosts(self, inventory: Inventory, hosts: Sequence[NewHost]) -> MadeHosts:
         existing = {each.instance_id for each in hosts} <= self.names_in(inventory)

@@ -22,6 +22,7 @@ from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import NoResource
+from rollcall_cli.workflows import run as workflow_run
 from unit.cli.commands import run
 from unit.cli.cycling.step_functions import MACHINE, NOW, StepFunctions, Turn, state
 from unit.fakes import REGION
@@ -483,7 +484,7 @@ def test_ctrl_c_as_the_first_line_is_printed_says_how_to_go_on_too(
         if words.startswith("cycle web-"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "progress_line", interrupted)
+    monkeypatch.setattr(workflow_run, "progress_line", interrupted)
     done = command("web", "--key", "v8", code=ExitCode.INTERRUPTED)
     assert "The cycle goes on by itself. To watch it: rollcall cycle --watch --key v8 web\n" in done.stderr
 
