@@ -4,7 +4,8 @@ STACK ?= rollcall
 VENV := .venv
 ROLLCALL := PYTHONPATH=cli:layers/common python -m rollcall_cli
 SOURCES := layers functions cli docs/generators tests
-SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder # more than there are cores: those on the deployed stack mostly wait
+# Stack tests each by itself, see tests/conftest.py; more at once than there are cores, for they mostly wait
+SIDE_BY_SIDE := --dist loadfile
 # About half of the unit tests' time, in a process of its own, as the rest is: xdist would collect all of them in each of
 # its workers and send three reports of each test, which takes a fifth of the time of tests as short as these.
 UNIT_EDGES := $(addprefix tests/unit/,aws cli project runtime tower)
@@ -58,13 +59,13 @@ test: setup ## the unit and contract tests, and the stories on the deployed stac
 
 # Its + is for --output-sync: what a make of its own says is not held back until it ends, and so neither is this.
 stories: setup
-	+pytest $(SIDE_BY_SIDE) --numprocesses 5 --shared-deployments 2 -m "story or not (stack or thorough)" tests/stack tests/contract
+	+pytest $(SIDE_BY_SIDE) --numprocesses 4 -m "story or not (stack or thorough)" tests/stack tests/contract
 
 test-rest: test-stack test-properties ## what make test leaves out: test-stack and test-properties
 
 test-stack: setup ## the tests on the deployed stack that make test leaves out
 	@echo "Ten minutes: these tests wait as Auto Scaling and Tower would"
-	pytest $(SIDE_BY_SIDE) --numprocesses 7 --shared-deployments 4 -m "stack and not story" tests/stack
+	pytest $(SIDE_BY_SIDE) --numprocesses 9 -m "stack and not story" tests/stack
 
 test-properties: setup ## properties on more examples, and what else is thorough, two minutes
 	pytest --numprocesses 2 --dist loadfile --hypothesis-profile thorough -m "thorough or hypothesis" tests/contract tests/unit

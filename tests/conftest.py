@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
-from functools import cached_property
-from itertools import count
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,38 +18,27 @@ settings.register_profile("thorough", max_examples=50, deadline=None, derandomiz
 settings.load_profile("quick")
 
 STACK = "tests/stack/"
-OWN_CLOUD = re.compile(r"^def cloud\((?P<of>full_cloud)?", re.MULTILINE)  # in a file that does not take conftest's
+TOGETHER = re.compile(r"^@pytest\.fixture\(scope=\"module\"|^def cloud\(", re.MULTILINE)  # what a file's tests share
 
 
-class FewDeployments(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives each file to one worker, and all stack tests that can share a deployment to the same few."""
+class StackScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each file to one worker, and of the stack tests each by itself where its file shares nothing.
+
+    They mostly wait, and one worker's are one after another on its deployment: so no worker is left with a long file.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        return self._deployments.get(file, file)
+        return nodeid if file.startswith(STACK) and not self._together(file) else file
 
-    @cached_property
-    def _deployments(self) -> dict[str, str]:
-        """What each file of the stack tests shares, or the file itself."""
-        deployments: dict[str, str] = {}
-        numbers, shared = count(), self.config.getoption("shared_deployments")
-        for file in sorted({super(FewDeployments, self)._split_scope(each) for each in self.collection}):
-            if file.startswith(STACK):
-                own = OWN_CLOUD.search((Path(self.config.rootpath) / file).read_text())
-                if own is None:
-                    deployments[file] = f"shared {next(numbers) % shared}"
-                elif own["of"]:
-                    deployments[file] = own["of"]
-        return deployments
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--shared-deployments", type=int, help="of all stack tests that need nothing special of theirs")
+    @cache  # noqa: B019 - there is one scheduler in a run
+    def _together(self, file: str) -> bool:
+        return TOGETHER.search((Path(self.config.rootpath) / file).read_text()) is not None
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FewDeployments | None:
-    return FewDeployments(config, log) if config.getoption("shared_deployments") else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> StackScheduling | None:
+    return StackScheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_configure() -> None:

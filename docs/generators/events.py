@@ -102,8 +102,11 @@ FIELDS = {
     "in_progress": "instances that are being launched or terminated",
     "left": "instances that are still to be replaced",
     "percent": "as AWS counts it; it goes back in a rollback",
-    "instances": "up to 20, those in progress first: `id`, `stage`, `seconds` since Auto Scaling began to launch or "
-    "terminate it, `version`",
+    "ended_by": "what ended the refresh of a cycle before it was through: `verdicts` of the gate, a request of an "
+    "`operator`, or `aws`, for an alarm or a failure; null while it goes on, and where it was through",
+    "instances": "up to 20, those in progress first: `id`, `stage`, `version`; `seconds` since Auto Scaling began what "
+    "`since` names (`launch`, `termination`; empty where it is not known); `left`: seconds that it still warms up, "
+    "null where it does not or that is not known",
     "verdicts": "what the gate decided against new instances, up to 20: `instance_id`, `decision` (`abandon`, `hold`), "
     "`what` (the task that failed, or the check), `job`, `job_url`, `reason`",
     "group": "the Auto Scaling group that it is about; null where it is about none in particular",

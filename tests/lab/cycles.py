@@ -29,6 +29,10 @@ class Cycle(Execution):
 
     kind = "cycle"
 
+    def time_out(self) -> None:
+        """Let the execution run out of time, as one of two weeks does."""
+        self.cloud.aws.time_out_execution(self.arn)
+
     def age(self, group: Group, seconds: float) -> None:
         """Let the execution, the group and its refreshes be so many seconds older than they are."""
         self.cloud.aws.age_execution(self.arn, seconds)

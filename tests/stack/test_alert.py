@@ -134,13 +134,20 @@ def test_a_cycle_that_was_rolled_back_is_notified_with_its_job_and_over_with_the
 ) -> None:
     group = make_group(traffic=WARM_SOON)
     group.use_version("1")
+    at_size(group, 2)
+    version = group.new_version()
+    slowly: Json = {"checkpoints": [50, 100], "checkpoint_seconds": 60}
+    by_hand = start_cycle(group, launch_template_version=version, batch=1, **slowly)
+    by_hand.reaches("waiting at a checkpoint")
+    cloud.aws.client("autoscaling").rollback_instance_refresh(AutoScalingGroupName=group.name)
+    assert (by_hand.waited()["result"], by_hand.state["ended_by"]) == ("rolled back", "operator")
     old = at_size(group, 2)
     tower.fail_host(new_hosts(name, old))
-    version = group.new_version()
     (verdict, *_) = start_cycle(group, launch_template_version=version, batch=2).waited()["verdicts"]
     alert = eventually(lambda: opened(channels, f"cycle: {group.name}"), "an operator is notified")
     assert alert.payload["severity"] == "error"
     assert "task 'provision' failed on" in alert.payload["summary"]
+    assert incident(cloud, f"cycle: {group.name}")["count"] == 1, "what an operator rolled back is none"
     assert verdict["job_url"] in {each["href"] for each in alert.links}
     tower.heal_hosts()
     assert start_cycle(group, launch_template_version=version, batch=2).waited()["result"] == "succeeded"

@@ -33,6 +33,14 @@ REFRESH_EVENTS = [
 LATE = 300  # seconds since its launch, beyond the longest back-off of register
 VERIFY_SECONDS = 2
 PINNED = "rollcall:cycle-pinned"
+READS = (
+    "autoscaling:DescribeAutoScalingGroups",
+    "autoscaling:DescribeInstanceRefreshes",
+    "autoscaling:DescribeScalingActivities",
+    "ec2:DescribeLaunchTemplateVersions",
+    "logs:FilterLogEvents",
+)
+KILLED_READS = (1, 3)  # of each of these calls
 
 
 @pytest.fixture
@@ -130,7 +138,7 @@ def test_an_alarm_in_mid_flight_rolls_back_and_is_named(make_old: MakeOld, cloud
     eventually(lambda: group.in_service() - old, "a new one is in service")
     cloud.aws.put_alarm(name, "ALARM")
     state = cycle.waited()
-    assert (state["result"], state["verdicts"]) == ("rolled back", [])
+    assert (state["result"], state["verdicts"], state["ended_by"]) == ("rolled back", [], "aws")
     assert name in state["reason"]
     eventually(lambda: len(group.in_service()) == len(group.states()) == 2, "two serve")
     assert {group.version_of(each) for each in group.in_service()} == {"1"}
@@ -269,6 +277,24 @@ def test_a_function_that_is_killed_as_it_cancels_says_why_and_has_failed(
     assert only(group, old)
     assert put_back(group, "1")
     assert eventually(lambda: ear.details(group, "Cycle Failed"), "it is published")
+
+
+def test_a_function_that_is_killed_as_it_reads_makes_one_refresh_and_puts_everything_back(
+    make_old: MakeOld, cloud: Cloud
+) -> None:
+    """Each reading call of each step, alone: tests/unit/cycle/test_interrupted.py."""
+    group, old = make_old(2, "$Default")
+    version = group.new_version(default=True)
+    for action in READS:
+        cloud.aws.kill(cloud.function_name("CycleFunction"), action, *KILLED_READS)
+    cycle = start_cycle(group, batch=1, pin=True)
+    state = cycle.waited()
+    died = {step: cycle.failures(step) for step in ("Preflight", "Pin", "Start", "Follow", "Verify", "PutBack")}
+    assert sum(died.values()) == len(READS) * len(KILLED_READS), died
+    assert (state["result"], state["unverified"]) == ("succeeded", [])
+    assert [each["Status"] for each in group.refreshes()] == ["Successful"]
+    assert all_new(group, old, version)
+    assert put_back(group, "$Default")
 
 
 CHANGES = (

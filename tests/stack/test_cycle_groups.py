@@ -200,6 +200,30 @@ def is_of(instance: Json, template: str) -> bool:
     return bool(instance["LaunchTemplate"]["LaunchTemplateName"] == template)
 
 
+def test_a_group_whose_types_aws_chooses_is_cycled_without_a_new_version_and_refused_with_one(
+    make_group: MakeGroup,
+) -> None:
+    requirements = {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 512}}
+    group = make_group(traffic=AT_ONE | {"overrides": [{"InstanceRequirements": requirements}]})
+    old = with_versions(group, 2)
+    before = group.described()["MixedInstancesPolicy"]
+    refused = start_cycle(group, launch_template_version="2", skip_matching=True).waited()
+    assert (refused["result"], group.refreshes()) == ("refused", [])
+    found = {each["what"]: each["remedy"] for each in refused["objections"]}
+    assert found == {
+        "instance requirements": "give the group the version first, then cycle it without one and without pin",
+        "skip matching": "cycle with skip_matching=false",
+    }
+    state = succeeded(start_cycle(group, batch=2))
+    assert (state["new"], state["rolls_back"], group.in_service() & old) == (2, False, set())
+    [refresh] = group.refreshes()
+    assert ("DesiredConfiguration" in refresh, refresh["Preferences"]["SkipMatching"]) == (False, False)
+    assert (versions(group), group.described()["MixedInstancesPolicy"]) == (["1", "1"], before)
+    group.use_version("2")
+    succeeded(start_cycle(group, batch=2))
+    assert versions(group) == ["2", "2"]
+
+
 def test_a_warm_pool_is_replaced_too(make_group: MakeGroup, cloud: Cloud) -> None:
     group = make_group(warm_pool={"MinSize": 1, "MaxGroupPreparedCapacity": 2, "PoolState": "Stopped"}, traffic=AT_ONE)
     group.scale(1)

@@ -37,6 +37,7 @@ ENDED_BY_CTRL_C = (
 )
 LONG = 300  # seconds at a checkpoint, within which a test ends the cycle
 ATTACHED = "A cycle with this key is there already, and is running: this shows it, and starts none.\n"
+WARMUP = 5  # seconds, of which a cycle looks several times
 
 
 @pytest.fixture
@@ -77,17 +78,36 @@ def test_a_cycle_waits_at_its_checkpoint_and_goes_on_and_bakes_before_it_counts(
     )
     state = cycle.waited()
     assert (state["result"], state["unverified"], versions(group)) == ("succeeded", [], ["2", "2"])
-    assert cycle.phases() == [
-        *("starting", "replacing", "waiting at a checkpoint", "replacing", "baking", "verifying", "ended")
-    ]
-    states = [each["cycle"] for each in cycle.outputs()]
-    [waiting, *_] = [each for each in states if each["phase"] == "waiting at a checkpoint"]
+    phases = cycle.phases()
+    assert (phases[:3], phases[-4:]) == (
+        ["starting", "replacing", "waiting at a checkpoint"],
+        ["replacing", "baking", "verifying", "ended"],
+    )
+    assert set(phases[3:-4]) <= {"replacing", "waiting at a checkpoint"}, "AWS terminates the old one a moment later"
+    states = [each["cycle"] for each in reversed(cycle.outputs())]
+    [*_, waiting] = [each for each in states if each["phase"] == "waiting at a checkpoint"]
     assert (waiting["percent"], waiting["new"], waiting["in_progress"], waiting["left"]) == (50, 1, 0, 1)
-    [baking, *_] = [each for each in states if each["phase"] == "baking"]
+    [*_, baking] = [each for each in states if each["phase"] == "baking"]
     assert (baking["percent"], baking["new"], baking["left"]) == (100, 2, 0)
     own = cycle.history()
     waits = [index for index, kind in enumerate(own) if kind == "WaitStateEntered"]
     assert {after - before for before, after in pairwise(waits)} == {EVENTS_PER_ROUND}
+
+
+def test_an_instance_that_serves_and_does_not_count_yet_warms_up(make_group: MakeGroup) -> None:
+    group = make_group(traffic=AT_ONE | {"DefaultInstanceWarmup": WARMUP})
+    with_versions(group, 1)
+    cycle = start_cycle(group, launch_template_version="2")
+
+    def warming(state: Json) -> list[Json]:
+        return [each for each in state["instances"] if each["stage"] == "warming up" and each["left"]]
+
+    state = cycle.seen(lambda state: bool(warming(state)), "an instance warms up")
+    [one] = warming(state)
+    assert (0 < one["left"] <= WARMUP, one["since"], one["version"]) == (True, "launch", "2")
+    assert one["id"] in group.in_service()
+    assert state["percent"] < 100
+    assert cycle.waited()["result"] == "succeeded"
 
 
 def test_a_group_that_grows_and_shrinks_meanwhile_is_new_in_the_end(group: Group) -> None:
@@ -145,6 +165,8 @@ def test_a_cycle_is_cancelled_by_the_command_and_what_was_replaced_stays(group: 
     ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.startswith(f"The cycle of group '{group.name}' was cancelled after ")
+    assert "  instances now: 1 of version 1, 1 of version 2; the group next launches version 1\n" in ended.stdout
+    assert ("may set its version back" in ended.stderr, "warning: " in ended.stdout) == (True, False)
     assert (cycle.status, cycle.state["result"]) == ("FAILED", "cancelled")
     assert (versions(group), own_version(group), statuses(group)) == (["1", "2"], "1", ["Cancelled"])
     assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
@@ -161,9 +183,11 @@ def test_a_cycle_is_rolled_back_by_the_command_and_the_group_is_what_it_was(
     assert ended.returncode == 1, ended.stderr
     answer = json.loads(ended.stdout)
     assert (answer["result"], answer["verified"], answer["cycle"]) == ("rolled back", False, cycle.name)
+    assert (set(answer["state"]["runs"]), answer["state"]["launches"]) == ({"1"}, "1")
     at_size(group, 2)
     assert (versions(group), own_version(group), statuses(group)) == (["1", "1"], "1", ["RollbackSuccessful"])
     assert published(ear, group) == ["Cycle Started", "Cycle Rolled Back"]
+    assert {each["ended_by"] for each in ear.details(group, "Cycle Rolled Back")} == {"operator"}
 
 
 @pytest.mark.parametrize(
@@ -191,6 +215,25 @@ def test_an_execution_that_is_stopped_leaves_nothing_behind_even_where_the_event
     assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
 
 
+def test_an_execution_that_runs_out_of_time_leaves_nothing_behind_and_says_so(
+    make_group: MakeGroup, cloud: Cloud, ear: Ear
+) -> None:
+    group = make_group(traffic=AT_ONE | {"version": "$Default"})
+    with_versions(group, 2)
+    cycle = held(group, seconds=LONG, pin=True)
+    cycle.time_out()
+    assert cycle.status == "TIMED_OUT"
+    assert published(ear, group) == ["Cycle Started", "Cycle Cancelled"]
+    eventually(lambda: own_version(group) == "$Default" and PIN not in group.tags(), "it is put back")
+    assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
+    [event, *_] = ear.details(group, "Cycle Cancelled")
+    assert (event["reason"], event["ended_by"]) == ("its execution has run for as long as one may, 14 days", None)
+    watched = cloud.rollcall("cycle", group.name, "--watch")
+    assert watched.returncode == 1, watched.stderr
+    assert "did not come to its end: its execution ran out of time." in watched.stdout
+    assert start_cycle(group, launch_template_version="2").waited()["result"] == "succeeded"
+
+
 # Through the command
 
 
@@ -203,7 +246,7 @@ def test_the_command_follows_a_cycle_to_its_end_and_the_same_key_shows_it_again(
     assert (answer["result"], answer["verified"], answer["attached"]) == ("succeeded", True, False)
     assert answer["cycle"] == execution_name(group.name, "release-7")
     assert ": replacing: " in done.stderr
-    assert ": being provisioned and checked, for " in done.stderr
+    assert ": being provisioned and checked, launched " in done.stderr
     again = cloud.rollcall(*arguments)
     assert again.returncode == 0, again.stderr
     shown = json.loads(again.stdout)
@@ -232,9 +275,8 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
     cycle.reaches("waiting at a checkpoint")
     with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attached:
         assert attached.stderr is not None
-        first, second = attached.stderr.readline(), attached.stderr.readline()
-        assert first.startswith(f"cycle {cycle.name}: https://")
-        assert second == ATTACHED
+        assert attached.stderr.readline().startswith(f"cycle {cycle.name}: https://")
+        assert attached.stderr.readline() == ATTACHED
         ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
         output, _ = attached.communicate(timeout=COMMAND_TIMEOUT)
     assert (attached.returncode, output) == (1, ended.stdout)
@@ -256,7 +298,7 @@ def test_a_terminal_shows_a_picture_and_then_how_it_ended(group: Group, cloud: C
     assert f"{group.name}; version 1 -> 2; " in lines
     assert any(each.strip("\N{FULL BLOCK}") == "" for each in lines if each)
     assert any(re.fullmatch(r"replacing: \d new, \d in progress, \d left, \d+ %", each) for each in lines)
-    assert any(each.endswith(", version 2") and ": being provisioned and checked, for " in each for each in lines)
+    assert any(each.endswith(", version 2") and ": being provisioned and checked, launched " in each for each in lines)
     assert any(each.startswith(f"Group '{group.name}' is cycled and verified, version 1 -> 2, in ") for each in lines)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
-from lab.cycles import AT_ONE, draining_target_group, start_cycle, with_versions
+from lab.cycles import AT_ONE, draining_target_group, new_hosts, start_cycle, with_versions
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -91,6 +91,120 @@ def test_what_ec2_would_not_launch_is_refused_in_its_words(make_group: MakeGroup
     [(what, (_, remedy))] = objections(group, launch_template_version=passed).items()
     assert what.startswith("permission")
     assert "PassableRoleArns" in remedy
+    cloud.aws.lack("ec2:CreateTags")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "team", "Value": "web"}]}]
+    tagged = group.new_version(ImageId="ami-0abcdef1234567890", TagSpecifications=tags)
+    [(what, _)] = objections(group, launch_template_version=tagged).items()
+    assert what == "permission ec2:CreateTags"
+
+
+def test_what_is_around_a_group_whose_types_aws_chooses_is_all_found_at_once(make_group: MakeGroup) -> None:
+    requirements = {"VCpuCount": {"Min": 1}, "MemoryMiB": {"Min": 512}}
+    overrides = {"overrides": [{"InstanceRequirements": requirements}]}
+    group = make_group(traffic=AT_ONE | overrides, hooks={"rollcall-launching": "LAUNCHING"})
+    with_versions(group, 0)
+    autoscaling = group.cloud.aws.client("autoscaling")
+    suspended = ("Terminate", "AddToLoadBalancer", "InstanceRefresh")
+    autoscaling.suspend_processes(AutoScalingGroupName=group.name, ScalingProcesses=list(suspended))
+    pinned_by = "rollcall-of-another-cycle"
+    group.tag(
+        {
+            "cycle-pinned": f"latest keep {pinned_by}",
+            "emergency": "2026-11-30T10:00:00Z",
+            "job-template": "there is none of this name",
+        }
+    )
+    found = objections(group, launch_template_version="2", skip_matching=True, rollback=True)
+    remedies = {
+        "instance requirements": "give the group the version first",
+        "skip matching": "cycle with skip_matching=false",
+        "rollback impossible": "cycle with --on-failure auto or cancel",
+        "in emergency": f"rollcall offboard --restore {group.name}",
+        "pinned": "let reconcile put it back with its next run",
+        **{f"{each} suspended": f"--scaling-processes {each}" for each in suspended},
+    }
+    for what, remedy in remedies.items():
+        assert remedy in found[what][1], found.get(what)
+    assert f"cycle {pinned_by} has pinned it" in found["pinned"][0]
+    others = {what: remedy for what, (_, remedy) in found.items() if what not in remedies}
+    assert any("put-lifecycle-hook" in each and "rollcall-terminating" in each for each in others.values()), others
+    assert any("there is none of this name" in reason for reason, _ in found.values()), found
+    assert len(others) == 2, others
+
+
+def test_weights_as_large_as_the_group_subnets_and_templates_that_are_gone_are_found(
+    make_group: MakeGroup, cloud: Cloud
+) -> None:
+    ec2 = cloud.aws.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.1.0/24", AvailabilityZone="us-east-1a")["Subnet"]["SubnetId"]
+    heavy = [{"InstanceType": "t4g.medium", "WeightedCapacity": "2"}]
+    group = make_group(traffic=AT_ONE | {"overrides": heavy, "VPCZoneIdentifier": subnet})
+    group.scale(2)
+    eventually(lambda: len(group.in_service()) == len(group.states()) == 1, "one instance that counts for two")
+    ec2.delete_subnet(SubnetId=subnet)
+    template = group.described()["MixedInstancesPolicy"]["LaunchTemplate"]["LaunchTemplateSpecification"]
+    ec2.delete_launch_template(LaunchTemplateId=template["LaunchTemplateId"])
+    found = objections(group)
+    assert set(found) == {"weights", "subnets", "free addresses", "launch template"}
+    assert "one instance may count for 2 units, and the desired capacity is 2" in found["weights"][0]
+    assert found["subnets"][0] == f"its subnets {subnet} are not there"
+    assert found["launch template"][1] == "give the group a version that is there"
+
+
+def test_a_group_of_several_versions_is_not_pinned_and_what_it_holds_would_be_held_again(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    group = make_group(traffic=AT_ONE | {"version": "$Default"}, on_failure="hold", timeout="3")
+    old = with_versions(group, 1)
+    group.new_version(default=True)
+    tower.fail_host(new_hosts(name, old))
+    group.scale(2)
+    [held] = eventually(lambda: {each for each, state in group.states().items() if state == "Pending:Wait"}, "held")
+    target = group.new_version()
+
+    def refused() -> dict[str, tuple[str, str]] | None:
+        found = objections(group, launch_template_version=target, pin=True)
+        return found if "instances held" in found else None
+
+    found = eventually(refused, "it is held for longer than its timeout")
+    assert set(found) == {"several versions", "instances held"}
+    assert "its instances run versions 1, 3: there is no one number to pin it to" in found["several versions"][0]
+    reason, remedy = found["instances held"]
+    assert held in reason
+    assert f"rollcall status {group.name}" in remedy
+    tower.heal_hosts()
+    tower.run_playbook(name, held)
+    eventually(lambda: len(group.in_service()) == 2, "two serve")
+
+
+def test_a_group_that_did_not_opt_in_or_has_no_launch_template_or_is_not_there_is_refused(
+    make_group: MakeGroup, cloud: Cloud, name: str
+) -> None:
+    plain = Group(cloud, f"{name}-plain")
+    autoscaling = cloud.aws.client("autoscaling")
+    autoscaling.create_launch_configuration(
+        LaunchConfigurationName=plain.name, ImageId="ami-0abcdef1234567890", InstanceType="t4g.small"
+    )
+    autoscaling.create_auto_scaling_group(
+        AutoScalingGroupName=plain.name,
+        LaunchConfigurationName=plain.name,
+        MinSize=0,
+        MaxSize=1,
+        AvailabilityZones=["us-east-1a"],
+    )
+    try:
+        found = objections(plain, launch_template_version="2")
+        assert set(found) == {"not opted in", "launch configuration"}
+        assert f"ResourceId={plain.name},Key=rollcall:inventory,Value=INVENTORY" in found["not opted in"][1]
+        assert "give it a launch template" in found["launch configuration"][1]
+    finally:
+        plain.delete()
+        autoscaling.delete_launch_configuration(LaunchConfigurationName=plain.name)
+    state = start_cycle(plain).waited()
+    assert [(each["what"], each["remedy"]) for each in state["objections"]] == [
+        ("no group", "correct the name; write it as AWS does, upper and lower case")
+    ]
 
 
 def test_what_cannot_be_rolled_back_and_what_cannot_be_read_is_refused(make_group: MakeGroup) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from lab.cloud import Cloud, Group, eventually
+from lab.cycles import AT_ONE, start_cycle, with_versions
 from lab.tower.embedded import Tower
+from rollcall.cycle.starting import SETTLE_AFTER
 
 type Json = dict[str, Any]
 
@@ -67,6 +69,28 @@ def test_status_follows_an_instance_and_changes_nothing(
     assert status(cloud, group.name)["instances"] == []
 
 
+def test_status_shows_a_cycle_and_what_it_has_pinned(make_group: Callable[..., Group], cloud: Cloud) -> None:
+    group = make_group(traffic=AT_ONE | {"version": "$Default"})
+    with_versions(group, 2)
+    slowly: Json = {"checkpoints": [50, 100], "checkpoint_seconds": 60}
+    cycle = start_cycle(group, launch_template_version="2", batch=1, pin=True, **slowly)
+    cycle.reaches("waiting at a checkpoint")
+    [shown] = status(cloud, group.name)["cycles"]
+    assert (shown["group"], shown["name"], shown["phase"]) == (group.name, cycle.name, "waiting at a checkpoint")
+    assert shown["percent"] == 50
+    lines = cloud.rollcall("status", group.name).stdout.splitlines()
+    assert any(f"{group.name}: waiting at a checkpoint, 50 %, for " in each and cycle.name in each for each in lines)
+    assert any(f"pinned from $Default to a number by cycle {cycle.name}, which puts it back" in each for each in lines)
+    cloud.aws.drop_events("Step Functions Execution Status Change")
+    cycle.stop()
+    eventually(lambda: status(cloud, group.name)["cycles"] == [], "it runs no more")
+    [pin] = status(cloud, group.name)["pins"]
+    assert (pin["group"], pin["cycle_runs"]) == (group.name, False)
+    cycle.age(group, SETTLE_AFTER + 60)
+    cloud.reconcile(groups=[group.name])
+    eventually(lambda: status(cloud, group.name)["pins"] == [], "it is put back")
+
+
 @pytest.mark.story
 def test_status_only_reads_and_knows_of_the_last_run_of_reconcile(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower
@@ -93,10 +117,14 @@ def test_a_watched_status_ends_with_ctrl_c(cloud: Cloud) -> None:
 def test_a_secret_that_holds_no_token_leaves_what_aws_shows(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower
 ) -> None:
-    tower.set_job_time(6)
-    group = make_group(size=1)
-    (instance_id,) = eventually(group.states, "launched")
-    done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
+    capacity = tower.capacity
+    tower.capacity = 0  # no job begins meanwhile
+    try:
+        group = make_group(size=1)
+        (instance_id,) = eventually(group.states, "launched")
+        done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
+    finally:
+        tower.capacity = capacity
     answer: Json = json.loads(done.stdout)
     assert (done.returncode, [each["what"] for each in answer["missing"]]) == (
         1,

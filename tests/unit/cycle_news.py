@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.cycle.news import CycleEvent, CycleNews
 from rollcall.cycle.run import StepAnswer
-from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, ListedInstance, Phase
+from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, EndedBy, ListedInstance, Phase, Since
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ STATE = CycleState(
     new=2,
     in_progress=2,
     left=4,
-    instances=(ListedInstance(NEW, "provisioning", 41.04, "7"), ListedInstance(OLD, "terminating", 12.0, "6")),
+    instances=(
+        ListedInstance(NEW, "provisioning", 41.04, "7", Since.LAUNCH),
+        ListedInstance(OLD, "terminating", 12.0, "6", Since.TERMINATION),
+    ),
 )
 
 
@@ -76,6 +79,7 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
     CycleEvent.ROLLED_BACK: {
         "result": CycleResult.ROLLED_BACK,
         "reason": "task 'install nginx' failed on 2 new instances: rolled back to version 6",
+        "ended_by": EndedBy.VERDICTS,
         "verdicts": (VERDICT,),
         "new": 0,
         "in_progress": 0,
@@ -85,7 +89,8 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
     },
     CycleEvent.CANCELLED: {
         "result": CycleResult.CANCELLED,
-        "reason": "its execution was stopped: the instance refresh was cancelled",
+        "reason": "its execution was stopped by hand",
+        "ended_by": EndedBy.OPERATOR,
         "in_progress": 0,
         "left": 6,
         "instances": (),

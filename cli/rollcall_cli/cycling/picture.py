@@ -54,7 +54,7 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(str(state.phase))
     yield Text(_times(state, passed))
     for each in state.instances:
-        yield Text(INDENT + instance_words(each, each.seconds + max(0.0, age)))
+        yield Text(INDENT + instance_words(each, max(0.0, age)))
     for verdict in state.verdicts:
         yield Text(INDENT + verdict_words(verdict), style="red")
     for dip in state.dips:
@@ -63,8 +63,6 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
         yield Text(f"{INDENT}{launch_words(state)}", style="red")
     if state.unread:
         yield Text(f"{INDENT}not read, and read again: {state.unread}", style="yellow")
-    for warning in state.warnings:
-        yield Text(f"{INDENT}warning: {warning}", style="yellow")
 
 
 def bar(new: int, in_progress: int, left: int) -> Text:

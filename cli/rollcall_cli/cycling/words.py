@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.cycle.state import CycleResult, Phase
+from rollcall.cycle.state import LISTED_MAX, CycleResult, Phase, Since
+from rollcall.workflow.state_texts import listed_lines
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import clock, shortly
 from rollcall_cli.workflows.executions import Status
@@ -26,6 +27,9 @@ SETTLED = (
     "Rollcall cancels its instance refresh, if one is active, and puts back what it changed, within minutes. What was "
     "replaced stays replaced."
 )
+
+
+COUNTED_FROM = {Since.LAUNCH: "launched {} ago", Since.TERMINATION: "its termination began {} ago"}
 
 
 class Ending(NamedTuple):
@@ -77,7 +81,7 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
         yield f"{new.phase}{f': {counts(new)}' if _counted(new) else ''}"
     for each in new.instances:
         if stages.get(each.id) != each.stage:
-            yield instance_words(each, each.seconds)
+            yield instance_words(each)
     known = {(each.instance_id, *each.key) for each in old.verdicts} if old else set()
     for verdict in new.verdicts:
         if (verdict.instance_id, *verdict.key) not in known:
@@ -125,9 +129,16 @@ def version_words(state: CycleState) -> str:
     return f"version {state.from_version} -> {state.target_version}"
 
 
-def instance_words(each: ListedInstance, seconds: float) -> str:
-    """An instance in a line. seconds: since Auto Scaling began with it."""
-    return f"{each.id}: {each.stage}, for {shortly(seconds)}" + (f", version {each.version}" if each.version else "")
+def instance_words(each: ListedInstance, age: float = 0.0) -> str:
+    """An instance in a line. age: seconds that have passed since it was so."""
+    parts = [each.stage]
+    if each.left is not None:
+        parts.append(f"{shortly(max(0.0, each.left - age))} left")
+    if each.since in COUNTED_FROM:
+        parts.append(COUNTED_FROM[each.since].format(shortly(each.seconds + age)))
+    if each.version:
+        parts.append(f"version {each.version}")
+    return f"{each.id}: {', '.join(parts)}"
 
 
 def verdict_words(verdict: CycleVerdict) -> str:
@@ -215,10 +226,30 @@ def _evidence(state: CycleState) -> Iterator[str]:
     for unverified in state.unverified:
         yield f"not verified: {unverified}"
     yield from map(dip_words, state.dips)
-    for warning in state.warnings:
+    for warning in _warnings(state):
         yield f"warning: {warning}"
     if state.put_back:
         yield f"put back: {state.put_back}"
+    if state.launches:
+        yield versions_left_words(state)
+
+
+def _warnings(state: CycleState) -> Sequence[str]:
+    """Those that are worth an answer: not what pre-flight foresaw of a cycle that has begun, which was shown then."""
+    foreseen = listed_lines(state.plan.get("notes", ()), LISTED_MAX) if state.refresh_id else ()
+    return [each for each in state.warnings if each not in foreseen]
+
+
+def versions_left_words(state: CycleState) -> str:
+    """Which versions a group is left with, in a line."""
+    runs = [
+        f"{number:,} of {f'version {version}' if version else 'another launch template'}"
+        for version, number in sorted(state.runs.items(), key=lambda each: (len(each[0]), each[0]))
+    ]
+    of_alias = "" if state.launches == state.launches_number else f", which {state.launches} stands for"
+    launches = f"version {state.launches_number}{of_alias}" if state.launches_number else "nothing"
+    why_not = "" if state.launches_number else f", for its version {state.launches} is not there"
+    return f"instances now: {', '.join(runs) or 'none'}; the group next launches {launches}{why_not}"
 
 
 def _plan(state: CycleState) -> Iterator[str]:

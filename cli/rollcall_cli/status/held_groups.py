@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.settings import DEFAULT_TIMEOUT, OPT_IN_TAG
+from rollcall.domain.settings import DEFAULT_TIMEOUT, OPT_IN_TAG, PINNED_TAG
 from rollcall.domain.timing import JOB_FORGOTTEN
 from rollcall_cli.running import NotRun
 
@@ -63,10 +63,14 @@ def _for_state(hooks: tuple[Hook, ...], membership: Membership) -> tuple[Hook, .
 
 
 class ReadGroups(NamedTuple):
-    """The names of the groups that were read, and of those of them in an emergency; and where something may wait."""
+    """The names of the groups that were read, and of those of them in an emergency; and where something may wait.
+
+    pins: of those that a cycle has pinned, the value of the tag that says so.
+    """
 
     names: tuple[str, ...]
     in_emergency: tuple[str, ...]
+    pins: Mapping[str, str]
     held: list[HeldGroup]
 
 
@@ -85,6 +89,7 @@ def read_held_groups(fleet: Fleet, stack: StackParts, names: Collection[str], no
     return ReadGroups(
         tuple(chosen),
         tuple(name for name, own in chosen.items() if own.group.in_emergency),
+        {name: own.group.tags[PINNED_TAG] for name, own in chosen.items() if PINNED_TAG in own.group.tags},
         [
             _held_group(stack, chosen[name].group, own, held[name], young[name], instances, since)
             for name, own, since in zip(wanted, hooks, departures, strict=True)

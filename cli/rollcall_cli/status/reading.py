@@ -18,8 +18,10 @@ from rollcall.domain.timing import hook_life
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.http.transport import DEADLINE_MARGIN
 from rollcall_cli.running import NotRun, in_words
+from rollcall_cli.stack import CYCLE_MACHINE
 from rollcall_cli.tower import remedy_of
 
+from .cycles import seen_pin
 from .entering import EnteringReader
 from .held_groups import read_held_groups
 from .leaving import Leavers, LeavingReader
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
     from rollcall_cli.stack_parts import StackParts
 
+    from .cycles import RunningCycle, SeenPin
     from .held_groups import HeldGroup, ReadGroups
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
@@ -43,6 +46,7 @@ NEEDED = (
     "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
     "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances"
 )
+TO_READ_CYCLES = "states:ListExecutions, states:DescribeExecution and states:GetExecutionHistory of its cycles"
 TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
 UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
 UNREAD = Shown(Step.NOT_KNOWN, "Tower is not read")
@@ -62,7 +66,7 @@ class Status(NamedTuple):
     in_emergency: the names of those for which an operator suspended what Rollcall promises.
 
     queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
-    (has_alert).
+    (has_alert); cycles too, and where the stack has none. pins: of the groups that were read.
     """
 
     stack: str
@@ -77,6 +81,8 @@ class Status(NamedTuple):
     last_run: LastRun | None = None
     gaps: tuple[Gap, ...] = ()
     in_emergency: tuple[str, ...] = ()
+    cycles: tuple[RunningCycle, ...] | None = None
+    pins: tuple[SeenPin, ...] = ()
 
 
 class StatusReader:
@@ -111,10 +117,12 @@ class StatusReader:
             around = self._surroundings
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
+            cycles = pool.submit(around.cycles)
             report("reading Auto Scaling")
             groups = self._groups(names, at, pool)
             waits = self._waits(groups.held, at, report)
-            report("reading queues, alarms and the log of reconcile")
+            report("reading queues, alarms, cycles and the log of reconcile")
+            running = self._found("which cycles run", cycles, TO_READ_CYCLES)
             return Status(
                 self._stack.name,
                 self._stack.region,
@@ -128,7 +136,13 @@ class StatusReader:
                 self._found("when reconcile last ran", last_run, "logs:FilterLogEvents of its log group"),
                 tuple(self._gaps),
                 groups.in_emergency,
+                None if running is None else tuple(each for each in running if not names or each.group in names),
+                self._pins(groups, running),
             )
+
+    def _pins(self, groups: ReadGroups, running: tuple[RunningCycle, ...] | None) -> tuple[SeenPin, ...]:
+        has_cycles = bool(self._stack.find(CYCLE_MACHINE))
+        return tuple(seen_pin(name, value, running, has_cycles=has_cycles) for name, value in groups.pins.items())
 
     def _found[T](self, what: str, future: Future[T], permission: str) -> T | None:
         try:

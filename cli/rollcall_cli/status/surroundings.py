@@ -15,13 +15,18 @@ import boto3
 
 from rollcall.alerting.store import Incidents
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
-from rollcall_cli.stack import ALARM, QUEUE
+from rollcall_cli.cycling.executions import CycleExecutions
+from rollcall_cli.stack import ALARM, CYCLE_MACHINE, QUEUE
+
+from .cycles import running_cycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rollcall.alerting.incident import Incident
     from rollcall_cli.stack_parts import StackParts
+
+    from .cycles import RunningCycle
 
 DEAD_LETTER_QUEUE = "DeadLetterQueue"
 SIZES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
@@ -165,6 +170,14 @@ class Surroundings:
         stack = f"{self._stack.account}/{self._stack.region}/{self._stack.name}"
         found = [each for each in Incidents(self._stack.find("ToldTable"), stack).open() if each.count]
         return tuple(sorted(found, key=lambda each: -each.since))
+
+    def cycles(self) -> tuple[RunningCycle, ...] | None:
+        """The cycles that run, the latest first; None where the stack has none."""
+        machine = self._stack.find(CYCLE_MACHINE)
+        if not machine:
+            return None
+        found = CycleExecutions(self._client("stepfunctions"), machine).all_running()
+        return tuple(sorted(map(running_cycle, found), key=lambda each: -each.since))
 
     def last_run(self) -> LastRun:
         """The last run of reconcile that ended, scheduled or by hand."""

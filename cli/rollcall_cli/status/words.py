@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.times import clock, duration, moment
 
+from .cycles import cycle_words, pin_words
 from .waits import CheckAnswer, Step
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def summary(status: Status) -> str:
         + (f", {held:,} held" if held else "")
         + (f", {unknown:,} for something that is not known" if unknown else "")
     ]
+    if status.cycles:
+        parts.append(f"{_count(len(status.cycles), 'cycle')} run{'s' if len(status.cycles) == 1 else ''}")
+    if left := [each for each in status.pins if each.needs_operator]:
+        parts.append(f"{_count(len(left), 'pin')} left behind")
     if status.in_emergency:
         parts.append(f"{_count(len(status.in_emergency), 'group')} in an emergency")
     if letters := _dead_letters(status):
@@ -70,6 +75,7 @@ def needs_operator(status: Status) -> bool:
     return bool(
         any(each.shown.step.needs_operator or each.shown.step == Step.NOT_KNOWN for each in status.waits)
         or status.in_emergency
+        or any(each.needs_operator for each in status.pins)
         or _dead_letters(status)
         or status.alarms
         or status.incidents
@@ -98,6 +104,12 @@ def around(status: Status, given: Sequence[str]) -> Iterator[Entry]:
     """Emergencies, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
     if status.in_emergency:
         yield Entry("in an emergency", tuple(_emergency(each, given) for each in status.in_emergency), acts=True)
+    if status.cycles is not None:
+        running = [Line(cycle_words(each, status.at, given), is_pasted=True) for each in status.cycles]
+        yield Entry("cycles", tuple(running) or (Line("none"),))
+    if status.pins:
+        acts = any(each.needs_operator for each in status.pins)
+        yield Entry("pinned", tuple(Line(pin_words(each), is_pasted=True) for each in status.pins), acts)
     yield from _queues(status, given)
     if status.alarms is not None:
         words = [Line(f"{each.name}, since {moment(each.since)}: {each.description}") for each in status.alarms]

@@ -98,6 +98,11 @@ class Execution[S]:
         return self.status == Status.RUNNING
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether it changes nothing."""
+        return bool(self.request.get("dry_run"))
+
+    @property
     def seconds(self) -> float:
         """How long it took; or has taken until now."""
         return max(0.0, (self.ended or self.read) - self.began)
@@ -148,6 +153,15 @@ class Executions[S]:
     def newest(self, group: str) -> str | None:
         """The ARN of the group's that runs, else of the last one; None without any in the last 90 days."""
         return self.running(group) or next(self._of_group(group), None)
+
+    def all_running(self) -> list[Execution[S]]:
+        """Those that run, of all groups, each with its newest state; without dry runs."""
+        with aws_errors(f"the {self._kind.noun}s that run"):
+            pages = self._client.get_paginator("list_executions").paginate(
+                stateMachineArn=self._machine, statusFilter=str(Status.RUNNING)
+            )
+            found = [each["executionArn"] for page in pages for each in page["executions"]]
+        return [each for each in map(self.read, found) if each.running and not each.is_dry_run]
 
     def latest(self, most: int) -> list[Execution[S]]:
         """The last of all groups, the newest first, dry runs among them; without their states while they run."""

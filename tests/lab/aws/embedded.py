@@ -274,6 +274,13 @@ class EmbeddedAws:
         """
         self._control("PUT", "aged-executions", {"execution_arn": execution_arn, "seconds": seconds})
 
+    def time_out_execution(self, execution_arn: str) -> None:
+        """End an execution of a state machine as one that ran for as long as that lets it.
+
+        Raises ValueError where there is none.
+        """
+        self._control("PUT", "timed-out-executions", execution_arn)
+
     def age_group(self, group: str, seconds: float) -> None:
         """Let a group have been created, and its instance refreshes have begun and ended, so many seconds earlier.
 

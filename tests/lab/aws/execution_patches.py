@@ -48,13 +48,25 @@ def install() -> None:
 
 def age(execution_arn: str, seconds: float) -> bool:
     """Let an execution have begun, and ended if it has, so many seconds earlier; whether there is such a one."""
-    for (_, _, arn), execution in stepfunctions._executions.all_items():
-        if arn == execution_arn:
-            for name in ("startDate", "stopDate"):
-                if execution[name]:
-                    execution[name] = timestamp(datetime.fromisoformat(execution[name]).timestamp() - seconds)
-            return True
-    return False
+    execution = _named(execution_arn)
+    for name in ("startDate", "stopDate") if execution else ():
+        if execution[name]:
+            execution[name] = timestamp(datetime.fromisoformat(execution[name]).timestamp() - seconds)
+    return bool(execution)
+
+
+def time_out(execution_arn: str) -> bool:
+    """Let an execution have run for as long as its state machine lets it; whether there is such a one."""
+    execution = _named(execution_arn)
+    if execution:
+        _end_late(execution)
+    return bool(execution)
+
+
+def _named(execution_arn: str) -> Record:
+    """Return the execution with this ARN, of whatever account; nothing in it if there is none."""
+    found = stepfunctions._executions.all_items()
+    return next((execution for (_, _, arn), execution in found if arn == execution_arn), {})
 
 
 def _repeat_starts() -> None:

@@ -143,7 +143,7 @@ class RefreshApi:
             raise RequestRefusedError(*NOT_FOUND)
         if not refresh.asked or not _is_reversible(refresh.previous):
             raise RequestRefusedError(*IRREVERSIBLE)
-        self.engine.refreshes.roll_back(group, refresh, self.engine.clock(), f"Rolled back by a request {OURS}")
+        self.engine.refreshes.roll_back(group, refresh, self.engine.clock(), f"Manual rollback {OURS}")
         return {"InstanceRefreshId": refresh.refresh_id}
 
 

@@ -210,6 +210,11 @@ def _age_instances(parts: Parts, given: Any) -> None:
     parts.engine.age(**given)
 
 
+def _time_out_execution(_: Parts, execution_arn: Any) -> None:
+    if not execution_patches.time_out(execution_arn):
+        raise _ControlRefused(404)
+
+
 def _age_execution(_: Parts, given: Any) -> None:
     if not execution_patches.age(**given):
         raise _ControlRefused(404)
@@ -304,6 +309,7 @@ CHANGES: dict[tuple[str, str], Callable[[Parts, Any], None]] = {
     ("PUT", "hidden-instances"): lambda _, ids: aws_ministack.hide_instances(ids),
     ("PUT", "aged-instances"): _age_instances,
     ("PUT", "aged-executions"): _age_execution,
+    ("PUT", "timed-out-executions"): _time_out_execution,
     ("PUT", "aged-groups"): _age_group,
     ("DELETE", "idle-environments"): lambda _parts, _body: aws_ministack.end_idle_workers(),
     ("PUT", "due-schedule"): _fire_schedule,

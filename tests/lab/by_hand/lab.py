@@ -123,7 +123,9 @@ def build(steps: Steps, directory: Path = DIRECTORY) -> Path:
 
 
 def _last_change() -> float:
-    sources = [path for each in SOURCES for path in (REPOSITORY / each).rglob("*") if "__pycache__" not in path.parts]
+    """When a source changed last. Not when a directory did: Python adds its cache to each."""
+    files = [path for each in SOURCES for path in (REPOSITORY / each).rglob("*") if path.is_file()]
+    sources = [path for path in files if "__pycache__" not in path.parts]
     return max(path.stat().st_mtime for path in [*sources, REPOSITORY / "template.yaml"])
 
 

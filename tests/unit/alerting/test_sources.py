@@ -116,6 +116,12 @@ def test_a_cycle_that_did_not_bring_what_it_should_is_an_incident_with_the_job_t
     assert (occurrence.repeated_until, occurrence.transient, occurrence.finding) == (None, False, False)
 
 
+def test_a_cycle_that_an_operator_rolled_back_is_no_incident_and_one_that_failed_as_that_was_done_is() -> None:
+    assert read_message(record(event("Cycle Rolled Back", **CYCLE | {"ended_by": "operator"}))) is None
+    for kind, by in (("Cycle Rolled Back", "verdicts"), ("Cycle Rolled Back", "aws"), ("Cycle Failed", "aws")):
+        assert trouble(event(kind, **CYCLE | {"ended_by": by})).cause == "cycle: web"
+
+
 def test_the_groups_next_cycle_that_succeeds_ends_what_was_wrong_with_the_one_before_and_nothing_else() -> None:
     occurrence = trouble(event("Cycle Failed", **CYCLE))
     ending = end(event("Cycle Succeeded", **CYCLE))

@@ -489,6 +489,7 @@ def test_what_a_group_launched_and_terminated_since_a_moment_is_read_also_in_its
     found = fleet.activity_since("web", first + 5 * 60)
     assert found.launched == {"i-b": first + 8 * 60, "i-a": first + 5 * 60}
     assert (found.terminated, found.launch_failure) == ({"i-a": first + 6 * 60}, "")
+    assert found.came_through == {"i-b": first + 9 * 60, "i-a": first + 6 * 60}
     autoscaling.assert_no_pending_responses()
 
 

@@ -11,6 +11,7 @@ from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.gate_log import GateLine, GateLog
 from rollcall.aws.group_details import GroupDetails, MemberDetails
 from rollcall.aws.instance_refreshes import Ending, Refresh
+from rollcall.aws.launch_templates import TemplateVersion
 from rollcall.cycle.cycle_aws import CycleAws
 from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import CycleState
@@ -65,6 +66,10 @@ class FakeCycleAws(CycleAws):
 
     def resolve(self, template: Mapping[str, Any], version: str) -> str:
         return self.aliases.get(version, version)
+
+    def version(self, template: Mapping[str, Any], version: str) -> TemplateVersion | None:
+        number = self.resolve(template, version)
+        return TemplateVersion(TEMPLATE, number, {}) if number.isdecimal() else None
 
     def describe(self, group: str, most: int = 100) -> list[Refresh]:
         return list(self.known)

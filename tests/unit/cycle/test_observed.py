@@ -36,3 +36,12 @@ def test_an_instance_is_of_an_override_by_the_template_that_the_override_has(
     one = replace(member(1), template_id=template, version=version)
     now = group_now(replace(details(one), configuration=policy), Activity({}, {}), {})
     assert [each.of_override for each in now.members] == [of_override]
+
+
+def test_all_that_the_groups_activities_say_is_in_it() -> None:
+    said = Activity({"i-1": 5.0}, {"i-2": 6.0}, "a quota", frozenset({"i-2"}), {"i-1": 9.0})
+    now = group_now(details(member(1), default_warmup=30), said, {})
+    assert (now.launched, now.terminated, now.launch_failure, now.taken) == said[:4]
+    [one] = now.members
+    assert (one.instance_id, one.launched, one.terminated, one.came_through) == ("i-1", 5.0, None, 9.0)
+    assert now.warmup == 30

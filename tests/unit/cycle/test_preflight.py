@@ -213,11 +213,13 @@ def test_a_rollback_that_is_asked_for_and_impossible_is_refused_with_the_reason(
     assert "t3.micro" in only(given(details(configuration=mixed("6", override)), asked)).reason
 
 
-def test_a_group_that_runs_several_versions_cannot_be_pinned() -> None:
+def test_a_group_that_runs_several_versions_cannot_be_pinned_and_no_note_says_that_it_is() -> None:
     group = details(member(0), member(1, version="5"), configuration=template("$Default"))
-    found = only(given(group, {"pin": True}))
+    asked = given(group, {"pin": True})
+    found = only(asked)
     assert found.what == "several versions"
     assert "5, 6" in found.reason
+    assert "is set from" not in notes(asked)
 
 
 def test_too_few_free_addresses_for_a_batch_are_counted_over_all_subnets() -> None:

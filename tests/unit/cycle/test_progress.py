@@ -10,7 +10,7 @@ import pytest
 from rollcall.aws.instance_refreshes import Refresh
 from rollcall.cycle.observed import GroupNow, Member
 from rollcall.cycle.progress import CycleDecision, progress
-from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, Phase
+from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, EndedBy, Phase
 
 NOW = 1_000_000.0
 BEGAN = NOW - 600.0
@@ -67,6 +67,48 @@ def test_each_instance_that_moves_is_listed_with_its_stage_and_how_long_it_took_
         ("i-old1", "being removed from Tower", 5),
         ("i-new1", "in service", 100),
     ]
+
+
+def test_the_seconds_of_a_listed_instance_say_what_they_count_from() -> None:
+    kept = Member("i-kept", "InService", "2", TEMPLATE)
+    members = [new(1, "Pending"), old(1, "Terminating", launched=NOW - 50, terminated=NOW - 5), kept]
+    listed = progress(replace(STATE, skip_matching=True), refresh(), group(*members), (), NOW).state.instances
+    assert [(each.id, each.seconds, each.since) for each in listed] == [
+        ("i-new1", 100, "launch"),
+        ("i-old1", 5, "termination"),
+        ("i-kept", 0, ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("came_through", "own", "stage", "left"),
+    [
+        (NOW - 20.5, {}, "warming up", 40),
+        (None, {}, "warming up", None),
+        (NOW - 60, {}, "in service", None),
+        (NOW - 20, {"InstanceWarmup": 30}, "warming up", 10),
+        (NOW - 20, {"InstanceWarmup": 0}, "in service", None),
+    ],
+    ids=["the group's", "since when is not known", "over", "the refresh's own", "none"],
+)
+def test_an_instance_in_service_warms_up_until_aws_counts_it(
+    came_through: float | None, own: dict[str, int], stage: str, left: int | None
+) -> None:
+    now = replace(group(new(1)._replace(came_through=came_through)), warmup=60)
+    [listed] = progress(STATE, refresh(preferences=own), now, (), NOW).state.instances
+    assert (listed.stage, listed.left) == (stage, left)
+
+
+@pytest.mark.parametrize("status", ["Baking", "Successful", "RollbackInProgress", "Cancelled"])
+def test_no_instance_warms_up_once_the_refresh_replaces_no_more(status: str) -> None:
+    now = replace(group(new(1)._replace(came_through=NOW - 1)), warmup=60)
+    assert [each.stage for each in progress(STATE, refresh(status), now, (), NOW).state.instances] == ["in service"]
+
+
+def test_what_was_there_before_the_cycle_does_not_warm_up() -> None:
+    now = replace(group(Member("i-kept", "InService", "2", TEMPLATE)), warmup=60)
+    [listed] = progress(replace(STATE, skip_matching=True), refresh(), now, (), NOW).state.instances
+    assert listed.stage == "in service"
 
 
 def test_no_more_than_twenty_instances_are_listed() -> None:
@@ -169,7 +211,6 @@ def test_what_ends_already_is_waited_for_whatever_the_verdicts(status: str) -> N
 @pytest.mark.parametrize(
     ("status", "result"),
     [
-        ("Cancelled", CycleResult.CANCELLED),
         ("Failed", CycleResult.FAILED),
         ("RollbackFailed", CycleResult.FAILED),
         ("RollbackSuccessful", CycleResult.ROLLED_BACK),
@@ -178,6 +219,32 @@ def test_what_ends_already_is_waited_for_whatever_the_verdicts(status: str) -> N
 def test_a_refresh_that_is_over_is_put_back_with_awss_words(status: str, result: CycleResult) -> None:
     done = progress(STATE, refresh(status, reason="AWS says so"), group(), (), NOW)
     assert (done.decision, done.state.result, done.state.reason) == (CycleDecision.PUT_BACK, result, "AWS says so")
+    assert done.state.ended_by == EndedBy.AWS
+
+
+@pytest.mark.parametrize(
+    ("status", "rolls_back", "words", "by"),
+    [
+        ("Cancelled", True, "", EndedBy.OPERATOR),
+        ("RollbackSuccessful", True, "Manual rollback was initiated.", EndedBy.OPERATOR),
+        ("RollbackSuccessful", True, "An automatic rollback, for alarm a", EndedBy.AWS),
+        ("RollbackSuccessful", True, "", EndedBy.AWS),
+        ("RollbackSuccessful", False, "", EndedBy.OPERATOR),
+        ("RollbackFailed", True, "Manual rollback was initiated.", EndedBy.AWS),
+    ],
+)
+def test_it_is_said_whether_an_operator_ended_it_or_aws(status: str, rolls_back: bool, words: str, by: EndedBy) -> None:
+    state = replace(STATE, rolls_back=rolls_back)
+    ended = progress(state, refresh(status, reason="It is over.", rollback_reason=words), group(), (), NOW).state
+    assert ended.ended_by == by
+    expected = words or "It is over."
+    assert ended.reason == (f"by an operator's request; AWS says: {expected}" if by == EndedBy.OPERATOR else expected)
+
+
+def test_verdicts_that_ended_it_go_before_the_request_by_which_that_was_done() -> None:
+    stopped = progress(STATE, refresh(), group(new(1)), [verdict(1), verdict(2)], NOW).state
+    done = progress(stopped, refresh("RollbackSuccessful", rollback_reason="manual"), group(), (), NOW).state
+    assert (done.ended_by, done.reason) == (EndedBy.VERDICTS, stopped.reason)
 
 
 def test_why_aws_launched_nothing_is_said_with_awss_reason() -> None:

@@ -151,6 +151,18 @@ def test_a_cycle_that_a_tag_started_waits_for_tower_and_one_by_hand_is_answered_
         preflight(cycle, monkeypatch, Preflight((), (), PLAN))
 
 
+def test_a_cycle_that_a_tag_started_is_not_refused_because_tower_gave_no_answer_to_one_question(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Preflight(
+        (Objection("not looked at (TowerUnavailable)", "inventories could not be read", "wait"),), (), PLAN
+    )
+    assert preflight(cycle, monkeypatch, found).state.result == CycleResult.REFUSED
+    cycle.execution_name = execution_name("web", "v7")
+    with pytest.raises(TowerUnavailable, match="inventories could not be read"):
+        preflight(cycle, monkeypatch, found)
+
+
 @pytest.mark.parametrize(("key", "published"), [("by-hand", []), ("sched-2026-12-06", [CycleEvent.FAILED])])
 def test_only_a_cycle_that_a_tag_started_publishes_that_it_was_refused(
     cycle: CycleWorld, key: str, published: list[CycleEvent]
@@ -525,6 +537,48 @@ def test_each_end_is_published_and_ends_the_execution(
 ) -> None:
     answer = cycle.step("put_back", cycle.state(result=result))
     assert (answer.next, answer.state.phase, cycle.published) == (next_word, Phase.ENDED, [event])
+
+
+@pytest.mark.parametrize(
+    ("version", "launches", "number"), [("1", "1", "1"), ("$Latest", "$Latest", "2"), ("$Gone", "$Gone", "")]
+)
+def test_what_did_not_go_well_is_left_with_its_versions_counted_and_the_next_one_named(
+    cycle: CycleWorld, version: str, launches: str, number: str
+) -> None:
+    state = replace(begun(cycle), result=CycleResult.CANCELLED)
+    leaving = member("i-9", "1", "Terminating:Wait")
+    own = replace(member("i-5"), template_id="lt-other")
+    coming = member("i-4", "2", "Pending:Wait")
+    cycle.group(member("i-1"), member("i-2"), member("i-3", "2"), coming, own, leaving, version=version)
+    cycle.aws.now(status="Cancelled")
+    ended = cycle.step("put_back", state).state
+    assert (ended.runs, ended.launches, ended.launches_number) == ({"1": 2, "2": 2, "": 1}, launches, number)
+
+
+@pytest.mark.parametrize(
+    ("result", "refresh_id"), [(CycleResult.SUCCEEDED, "r-1"), (CycleResult.REFUSED, ""), (CycleResult.DRY_RUN, "")]
+)
+def test_what_went_well_or_never_began_leaves_nothing_to_say_of_versions(
+    cycle: CycleWorld, result: CycleResult, refresh_id: str
+) -> None:
+    ended = cycle.step("put_back", cycle.state(result=result, refresh_id=refresh_id)).state
+    assert (ended.runs, ended.launches) == ({}, "")
+
+
+def test_a_pinned_group_that_failed_launches_next_what_it_was_put_back_on(cycle: CycleWorld) -> None:
+    pinned = cycle.state(pinned_from="$Default", result=CycleResult.ROLLED_BACK, refresh_id="r-1")
+    cycle.group(member("i-1"), version="$Default")
+    cycle.step("pin", pinned)
+    ended = cycle.step("put_back", pinned).state
+    assert (ended.launches, ended.launches_number, ended.runs) == ("$Default", "1", {"1": 1})
+    assert ended.put_back.startswith("the group is on $Default again")
+
+
+def test_a_group_without_a_launch_template_has_no_versions_to_name(cycle: CycleWorld) -> None:
+    state = replace(begun(cycle), result=CycleResult.CANCELLED)
+    cycle.aws.groups["web"] = cycle.aws.groups["web"]._replace(configuration={})
+    cycle.aws.now(status="Cancelled")
+    assert cycle.step("put_back", state).state.launches == ""
 
 
 @pytest.mark.parametrize("result", [CycleResult.DRY_RUN, CycleResult.NOTHING_TO_REPLACE, CycleResult.REFUSED])

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from rollcall.domain.shell_commands import (
     command,
     in_single_quotes,
     options,
+    remove_tag_command,
     set_tag_command,
 )
 from rollcall.reconcile.steps import Removal
@@ -247,6 +249,16 @@ def test_a_group_with_a_plain_name_is_tagged_in_the_short_way() -> None:
         "aws autoscaling create-or-update-tags --tags ResourceType=auto-scaling-group,PropagateAtLaunch=false,"
         "ResourceId=web-1.x/y,Key=rollcall:gate,Value=VALUE"
     )
+    assert remove_tag_command("web-1.x/y", "rollcall:gate") == (
+        "aws autoscaling delete-tags --tags ResourceType=auto-scaling-group,ResourceId=web-1.x/y,Key=rollcall:gate"
+    )
+
+
+def test_a_tag_is_taken_from_a_group_whose_name_the_shorthand_would_not_keep() -> None:
+    words = shlex.split(remove_tag_command("web, $(touch x)", "rollcall:gate"))
+    assert json.loads(words[-1]) == [
+        {"ResourceType": "auto-scaling-group", "ResourceId": "web, $(touch x)", "Key": "rollcall:gate"}
+    ]
 
 
 # Printed

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.cycle.news import CycleEvent
+from rollcall.cycle.news import CycleEvent, CycleNews
 from rollcall.cycle.run import StepAnswer
-from rollcall.cycle.state import CycleResult, TargetDip
+from rollcall.cycle.state import CycleResult, EndedBy, TargetDip
 from unit.cycle_news import ENDED, EXECUTION, NAME, STATE, VERDICT, answer_of, ended
 
 if TYPE_CHECKING:
@@ -71,6 +71,15 @@ def test_a_line_says_of_each_end_what_happened_to_which_group_in_which_cycle(
     assert (line["level"], line["message"]) == (level, f"{kind}: {ENDED[kind]['reason']}")
     assert (line["group"], line["cycle"], line["event"], line["target_version"]) == ("web", NAME, kind, "7")
     assert line.get("job") == (VERDICT.job if kind == CycleEvent.ROLLED_BACK else None)
+
+
+def test_one_that_an_operator_rolled_back_counts_as_cancelled_and_is_no_error(audience: Audience) -> None:
+    answer = ended(CycleEvent.ROLLED_BACK)
+    state = replace(answer.state, ended_by=EndedBy.OPERATOR)
+    counts = counted(audience, answer._replace(state=state, news=(CycleNews(CycleEvent.ROLLED_BACK, state),)))
+    assert {name for name in counts if name.startswith("Cycles")} == {"CyclesCancelled"}
+    [line] = audience.lines()
+    assert (line["level"], line["event"]) == ("INFO", "Cycle Rolled Back")
 
 
 @pytest.mark.parametrize("result", [CycleResult.DRY_RUN, CycleResult.REFUSED])

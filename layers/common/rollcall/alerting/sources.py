@@ -5,8 +5,8 @@ How bad each is, by what it is about:
 critical  a token is refused, or a permission is missing (TowerDenied, ChefDenied, AwsDenied); the removal limit; an
           alarm on a function's errors or on a dead-letter queue
 error     what an operator has to fix within the hour: tags, inventories, templates; an instance that is stuck; Tower
-          being unavailable; what the doctor finds to break launches; a cycle that failed or was rolled back; a bake
-          that failed; every other alarm
+          being unavailable; what the doctor finds to break launches; a cycle that failed or was rolled back, but not by
+          an operator; a bake that failed; every other alarm
 warning   what passes by itself, unless it is Tower; what reconcile found and left; an instance that load balancers do
           not find healthy; the doctor's other findings
 """
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain.aws_text import aws_safe_json
 from rollcall.domain.errors import BadEvent
 from rollcall.domain.event_fields import (
+    BY_OPERATOR,
     CONFLICT_FOUND,
     CYCLE_FAILED,
     CYCLE_ROLLED_BACK,
@@ -258,7 +259,10 @@ def _cycle_failed(event_id: str, at: float, detail: Json) -> Occurrence:
     return _bad_cycle(event_id, at, detail, "failed")
 
 
-def _cycle_rolled_back(event_id: str, at: float, detail: Json) -> Occurrence:
+def _cycle_rolled_back(event_id: str, at: float, detail: Json) -> Occurrence | None:
+    """None for one that an operator rolled back, who knows."""
+    if detail.get("ended_by") == BY_OPERATOR:
+        return None
     return _bad_cycle(event_id, at, detail, "was rolled back")
 
 

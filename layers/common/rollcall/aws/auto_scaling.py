@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.cache import ExpiringCache
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import RollcallError
 from rollcall.domain.groups import Group, Hook
 from rollcall.domain.membership import Membership, OptedIn
@@ -45,13 +46,15 @@ class Activity(NamedTuple):
     """When a group began to launch or terminate instances, in epoch seconds by instance id.
 
     launch_failure: why its last launch came to no instance, in AWS's words; empty where it came to one. taken: of those
-    terminated the ones that a user terminated, or that failed a health check.
+    terminated the ones that a user terminated, or that failed a health check. came_through: when the last launch of an
+    instance was through, by which it is in service or in the warm pool; without those whose launch goes on.
     """
 
     launched: Mapping[str, float]
     terminated: Mapping[str, float]
     launch_failure: str = ""
     taken: frozenset[str] = frozenset()
+    came_through: Mapping[str, float] = EMPTY_MAPPING
 
 
 class AutoScaling(RegionalClients):
@@ -142,9 +145,12 @@ class AutoScaling(RegionalClients):
         terminated: dict[str, float] = {}
         failures: dict[float, str] = {}
         taken: set[str] = set()
+        came_through: dict[str, float] = {}
         for began, raw in self._activities_since(group, since):
             words = raw["Description"]
             if launch := ANY_LAUNCH.match(words):
+                if launch["id"] not in launched and raw["StatusCode"] == "Successful" and "EndTime" in raw:
+                    came_through[launch["id"]] = raw["EndTime"].timestamp()
                 launched.setdefault(launch["id"], began)
             elif termination := TERMINATING.match(words):
                 terminated.setdefault(termination["id"], began)
@@ -155,7 +161,7 @@ class AutoScaling(RegionalClients):
         failed = max(failures, default=None)
         is_last = failed is not None and failed >= max(launched.values(), default=failed)
         failure = failures[failed] if failed is not None and is_last else ""
-        return Activity(launched, terminated, failure, frozenset(taken))
+        return Activity(launched, terminated, failure, frozenset(taken), came_through)
 
     def _activities_since(self, group: str, since: float) -> Iterator[tuple[float, ActivityTypeDef]]:
         """Those that began since then, each with when: AWS shows those in progress first, then the newest."""

@@ -19,6 +19,7 @@ class Member(NamedTuple):
 
     version: the number of its launch template's version, of template_id; both empty where Auto Scaling shows none.
     launched, terminated: when Auto Scaling began with that since the cycle began, in epoch seconds, else None.
+    came_through: when such a launch was through; None while it goes on, or is not shown yet.
     of_override: it is what an override of the mixed instances policy launches, which has a launch template of its own.
     """
 
@@ -30,6 +31,7 @@ class Member(NamedTuple):
     terminated: float | None = None
     protected: bool = False
     of_override: bool = False
+    came_through: float | None = None
 
     @property
     def lifecycle_phase(self) -> LifecyclePhase:
@@ -46,7 +48,8 @@ class GroupNow(NamedTuple):
     """A group as AWS shows it now.
 
     health: by target group's ARN, the state of each member as a target. launched, terminated: instances with which it
-    began that since the cycle began, by id, in epoch seconds; they may be gone by now.
+    began that since the cycle began, by id, in epoch seconds; they may be gone by now. warmup: the group's own, in
+    seconds, for instances that a refresh has launched.
     """
 
     desired: int
@@ -56,6 +59,7 @@ class GroupNow(NamedTuple):
     terminated: Mapping[str, float]
     launch_failure: str = ""
     taken: frozenset[str] = frozenset()
+    warmup: int = 0
 
 
 def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Mapping[str, str]]) -> GroupNow:
@@ -70,10 +74,20 @@ def group_now(details: GroupDetails, activity: Activity, health: Mapping[str, Ma
             terminated=activity.terminated.get(each.instance_id),
             protected=each.protected,
             of_override=is_of_override(details, each),
+            came_through=activity.came_through.get(each.instance_id),
         )
         for each in (*details.members, *details.pool)
     )
-    return GroupNow(details.desired, members, health, activity.launched, activity.terminated, activity.launch_failure)
+    return GroupNow(
+        desired=details.desired,
+        members=members,
+        health=health,
+        launched=activity.launched,
+        terminated=activity.terminated,
+        launch_failure=activity.launch_failure,
+        taken=activity.taken,
+        warmup=details.warmup,
+    )
 
 
 def is_of_override(details: GroupDetails, member: MemberDetails) -> bool:

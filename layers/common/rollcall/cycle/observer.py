@@ -1,7 +1,7 @@
 """Reads what pre-flight judges, and changes nothing: the group, its versions, dry runs of its launches, doctor's view.
 
 A call that fails raises: a cycle that could not look does not begin, and the state machine takes the step again. Only
-doctor keeps its own errors, as findings.
+doctor keeps its own errors, as findings, but for those of AWS that pass by themselves.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rollcall.doctor.tag_findings import tag_findings
 from rollcall.doctor.template_findings import template_findings
 from rollcall.doctor.tower_findings import tower_findings
 from rollcall.domain.actions import Transition
-from rollcall.domain.errors import BadSettings, RollcallError
+from rollcall.domain.errors import BadSettings, RollcallError, Transient
 from rollcall.domain.findings import Severity
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG, StackNames
@@ -192,6 +192,9 @@ class PreflightObserver:
     def _findings(self, name: str) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
         """What doctor finds of the group that breaks launches, and of its hooks those that are missing."""
         observed = self._doctor.observe({name}, self._stack())
+        for each in (observed.groups, *(opted_in.group.hooks for opted_in in observed.opted_in)):
+            if isinstance(each, Transient):  # of AWS; a refusal for it would be the last word of a scheduled cycle
+                raise each
         found = tuple(each for find in FINDERS for each in find(observed, self._settings) if _breaks(each, observed))
         missing = tuple(
             missing_hook(opted_in, transition, observed, self._settings)

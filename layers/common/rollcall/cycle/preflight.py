@@ -19,7 +19,7 @@ from .preferences import refresh_parameters
 from .preflight_input import replaceable
 from .preflight_objections import no_group, objections_to
 from .request import Protected, Standby
-from .version_plan import VersionPlan, version_plan
+from .version_plan import VersionPlan, running_versions, version_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +215,7 @@ def _version_notes(given: PreflightInput, details: GroupDetails, version: Versio
         )
     elif version.alias and version.configuration is None:
         yield f"the group stays on {version.alias}, which is version {version.target} now"
-    if version.pin:
+    if version.pin and len(running_versions(details, version.template_id)) == 1:  # else it is an objection
         yield f"the group is set from {version.alias} to version {version.pin} first, which its instances run"
     if version.configuration is not None:
         yield _owner(details)

@@ -27,7 +27,7 @@ from rollcall.workflow.state_texts import cut
 from rollcall.workflow.waiting import next_wait
 
 from .request import Protected, Standby
-from .state import LISTED_MAX, CycleResult, ListedInstance, Phase
+from .state import LISTED_MAX, CycleResult, EndedBy, ListedInstance, Phase, Since
 from .target_health import dips, with_dips
 from .verdicts import against_version, with_verdicts
 
@@ -74,11 +74,14 @@ RESULTS = {
     "Failed": CycleResult.FAILED,
     "RollbackFailed": CycleResult.FAILED,
 }
+MANUAL = "manual"
+IN_SERVICE = "in service"
+WARMING_UP = "warming up"  # in service, and AWS does not count it as replaced yet
 STAGES = {
     "Pending": "launching",
     "Pending:Wait": "being provisioned and checked",
     "Pending:Proceed": "going into service",
-    "InService": "in service",
+    "InService": IN_SERVICE,
     "Terminating": "terminating",
     "Terminating:Wait": "being removed from Tower",
     "Terminating:Proceed": "terminating",
@@ -131,10 +134,12 @@ def _counted(
 ) -> CycleState:
     new = [each for each in group.members if is_new(state, each)]
     new_serving = [each for each in new if each.lifecycle_phase in (LifecyclePhase.SERVING, LifecyclePhase.POOLED)]
+    new_serving.sort(key=lambda each: each.launched or 0.0, reverse=True)  # those that may warm up yet are listed first
     coming = [each for each in new if each.lifecycle_phase == LifecyclePhase.ENTERING]
     old = [each for each in group.members if each not in new]
     going = [each for each in old if each.lifecycle_phase in (LifecyclePhase.LEAVING, LifecyclePhase.RETAINED)]
     staying = [each for each in old if each not in going and not is_left_alone(state, each)]
+    warmup = _warmup(refresh, group)
     found: list[TargetDip] = []
     if refresh.status in ("InProgress", "Baking", "Successful"):
         found = dips(group, state.healthy_at_start, lambda each: is_new(state, each), now)
@@ -147,7 +152,7 @@ def _counted(
         new=len(new_serving),
         in_progress=len(coming) + len(going),
         left=len(staying),
-        instances=tuple(_listed(each, now) for each in (*coming, *going, *new_serving)[:LISTED_MAX]),
+        instances=tuple(_listed(each, warmup, now) for each in (*coming, *going, *new_serving)[:LISTED_MAX]),
         verdicts=with_verdicts(state.verdicts, verdicts),
         dips=with_dips(state.dips, found),
         launch_failure=cut(group.launch_failure),
@@ -162,10 +167,32 @@ def _with_lost_reason(before: CycleState, counted: CycleState, refresh: Refresh)
     return replace(counted, reason=against.reason) if against else counted
 
 
-def _listed(member: Member, now: float) -> ListedInstance:
-    began = member.launched if member.terminated is None else member.terminated
-    seconds = 0.0 if began is None else max(0.0, now - began)
-    return ListedInstance(member.instance_id, STAGES.get(member.state, member.state), round(seconds), member.version)
+def _warmup(refresh: Refresh, group: GroupNow) -> float:
+    """The seconds for which the refresh waits once an instance is in service: only while it replaces any."""
+    if refresh.status != "InProgress":
+        return 0.0
+    own = refresh.preferences.get("InstanceWarmup")
+    return float(group.warmup if own is None else own)
+
+
+def _listed(member: Member, warmup: float, now: float) -> ListedInstance:
+    """warmup: seconds since it came into service until AWS counts it as replaced."""
+    since, began = Since.LAUNCH, member.launched
+    if member.terminated is not None:
+        since, began = Since.TERMINATION, member.terminated
+    stage, left = STAGES.get(member.state, member.state), None
+    if member.in_service and member.launched is not None and warmup:
+        through = member.came_through
+        left = None if through is None else max(0.0, through + warmup - now)
+        stage = WARMING_UP if left is None or left else IN_SERVICE
+    return ListedInstance(
+        member.instance_id,
+        stage,
+        0 if began is None else round(max(0.0, now - began)),
+        member.version,
+        Since.UNKNOWN if began is None else since,
+        math.ceil(left) if left else None,
+    )
 
 
 def _phase(state: CycleState, refresh: Refresh) -> Phase:
@@ -200,13 +227,30 @@ def _stopped(state: CycleState, reason: str, now: float) -> Progress:
     return Progress(_in_phase(decided, Phase.CANCELLING, now), CycleDecision.CANCEL, next_wait(0))
 
 
+def _ended_by(state: CycleState, refresh: Refresh) -> EndedBy:
+    """What ended a refresh that was not through.
+
+    AWS cancels none by itself, and rolls back only what it was asked to. That a rollback was manual, of a refresh that
+    AWS may also roll back by itself, only the reason says (API reference, RollbackReason: "whether a manual or
+    automatic rollback was initiated"); where it does not, it counts as AWS's, so that it is not missed.
+    """
+    if state.reason:
+        return EndedBy.VERDICTS
+    by_request = refresh.status == "RollbackSuccessful" and (
+        not state.rolls_back or MANUAL in refresh.rollback_reason.lower()
+    )
+    return EndedBy.OPERATOR if by_request or refresh.status == "Cancelled" else EndedBy.AWS
+
+
 def _ended(state: CycleState, refresh: Refresh, now: float) -> CycleState:
     """What a refresh that is over ended as. Why: by the gate's verdicts, if these ended it, else in AWS's words."""
-    result = RESULTS[refresh.status]
+    result, ended_by = RESULTS[refresh.status], _ended_by(state, refresh)
     if result == CycleResult.CANCELLED and state.reason:
         result = CycleResult.FAILED
     words = refresh.rollback_reason or refresh.reason
     reason = state.reason or cut(words) or f"the instance refresh is {refresh.status}"
     if state.launch_failure and not state.reason:
         reason = cut(f"{reason} The last launch failed: {state.launch_failure}")
-    return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason)
+    if ended_by == EndedBy.OPERATOR:
+        reason = cut(f"by an operator's request; AWS says: {reason}")
+    return replace(_in_phase(state, Phase.PUTTING_BACK, now), result=result, reason=reason, ended_by=ended_by)

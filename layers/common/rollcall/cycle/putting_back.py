@@ -6,16 +6,17 @@ do it, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.instance_refreshes import ENDING
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import PINNED_TAG
-from rollcall.workflow.group_versions import base_template
+from rollcall.workflow.group_versions import base_template, own_version
 
 from .pinning import Pin, read_pin, unpinning
 from .preferences import configuration_with
 from .request import Follow
+from .version_plan import VersionsLeft, running_counts
 
 if TYPE_CHECKING:
     from rollcall.aws.group_details import GroupDetails
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
     from .state import CycleState
 
 NOTHING = ""  # was changed
+
+
+class PutBack(NamedTuple):
+    """That a group is put back. words: what was done, or why not; empty where nothing was changed.
+
+    versions: which its instances run then, and which it launches next; None where no refresh was begun, and of a group
+    that is gone or has none.
+    """
+
+    words: str = NOTHING
+    versions: VersionsLeft | None = None
 
 
 class PuttingBack:
@@ -57,8 +69,8 @@ class PuttingBack:
         if _version(details) != state.from_version:
             self._aws.set_launch_template(state.group, configuration_with(details.configuration, state.from_version))
 
-    def put_back(self, state: CycleState) -> str | None:
-        """Put back what this cycle changed: what was done, or why not, in words; empty where nothing was changed.
+    def put_back(self, state: CycleState) -> PutBack | None:
+        """Put back what this cycle changed.
 
         None while its refresh is active: AWS takes no change of the group until it has ended, and a refresh that goes
         on without anyone who follows it is cancelled.
@@ -70,21 +82,31 @@ class PuttingBack:
             return None
         details = self._aws.details(state.group)
         if details is None:
-            return NOTHING
-        return self.unpin(details, state.name)
-
-    def unpin(self, details: GroupDetails, cycle: str) -> str:
-        """Give a group that this cycle has pinned its alias back, if that is right; in words what was done."""
-        name = details.group.name
+            return PutBack()
         pin = read_pin(details.group.tags.get(PINNED_TAG, ""))
-        if pin is None or pin.cycle != cycle:
-            return NOTHING
-        template = base_template(details.configuration)
-        decided = unpinning(pin, str(template.get("Version", "")), self._aws.resolve(template, pin.alias))
+        if pin is None or pin.cycle != state.name:
+            return PutBack(NOTHING, self._versions(details) if state.refresh_id else None)
+        return self._unpin(details, pin)
+
+    def _unpin(self, details: GroupDetails, pin: Pin) -> PutBack:
+        """Give a group that this cycle has pinned its alias back, if that is right. Read is before it is changed."""
+        name, template, runs = details.group.name, base_template(details.configuration), own_version(details)
+        resolved = self._aws.resolve(template, pin.alias)
+        decided = unpinning(pin, runs, resolved)
         if decided.restores:
             self._aws.set_launch_template(name, configuration_with(details.configuration, pin.alias))
         self._aws.remove_tag(name, PINNED_TAG)
-        return decided.words
+        restored = decided.restores or runs == pin.alias
+        launches = (pin.alias, resolved) if restored else (runs, runs)
+        return PutBack(decided.words, VersionsLeft(running_counts(details), *launches))
+
+    def _versions(self, details: GroupDetails) -> VersionsLeft | None:
+        own = own_version(details)
+        if not own:
+            return None
+        found = self._aws.version(base_template(details.configuration), own) if own.startswith("$") else None
+        number = found.number if found else ""
+        return VersionsLeft(running_counts(details), own, number if own.startswith("$") else own)
 
 
 def _version(details: GroupDetails) -> str:

@@ -25,11 +25,11 @@ from rollcall.workflow.waiting import SOON, next_wait
 
 from .cycle_aws import CycleAws
 from .news import CycleEvent, CycleNews
-from .progress import CycleDecision, is_new, progress
+from .progress import PHASES, CycleDecision, is_new, progress
 from .putting_back import PuttingBack
 from .reading import CycleReader
 from .starting_refresh import RefreshStarter
-from .state import LISTED_MAX, CycleResult, CycleState, Phase
+from .state import LISTED_MAX, CycleResult, CycleState, EndedBy, Phase
 from .target_health import healthy_targets
 from .verification import Verified, verify
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from .observed import GroupNow
     from .observer import PreflightObserver
-    from .preflight import Plan
+    from .preflight import Plan, Preflight
     from .state import CycleVerdict
 
 
@@ -129,6 +129,8 @@ class CycleRun:
         if is_scheduled(state.name, group):
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         request, found = self._observer(state).preflight(raw, state.name)
+        if is_scheduled(state.name, group):
+            _require_tower_read(found)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
         state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings, LISTED_MAX))
@@ -209,7 +211,8 @@ class CycleRun:
         done = progress(replace(state, unread=unread, verdicts_read=read), refresh, group, verdicts, now)
         match done.decision:
             case CycleDecision.ROLL_BACK:
-                self._roll_back(state)
+                ending = replace(done.state, phase=self._roll_back(state))
+                return StepAnswer(ending, "wait", done.wait, _progress_news(state, ending))
             case CycleDecision.CANCEL:
                 self._aws.cancel(state.group)
             case CycleDecision.VERIFY:
@@ -230,8 +233,8 @@ class CycleRun:
         except TowerUnavailable as error:
             return [], f"the gate's verdicts: {error}"
 
-    def _roll_back(self, state: CycleState) -> None:
-        """Roll back, or cancel where AWS does not roll this refresh back after all.
+    def _roll_back(self, state: CycleState) -> Phase:
+        """Roll back, or cancel where AWS does not roll this refresh back after all; the phase that begins by that.
 
         It refuses a second request, too, where the answer to the first was lost: that rollback must not be cancelled.
         """
@@ -243,6 +246,9 @@ class CycleRun:
             refresh = self._aws.find(state.group, state.refresh_id)
             if refresh is None or refresh.status not in ENDING:
                 self._aws.cancel(state.group)
+                return Phase.CANCELLING
+            return PHASES[refresh.status]
+        return Phase.ROLLING_BACK
 
     # Verify
 
@@ -279,12 +285,15 @@ class CycleRun:
         putting_back = replace(
             state, phase=Phase.PUTTING_BACK, refresh_id=refresh_id, result=state.result or CycleResult.FAILED
         )
-        words = self._putting_back.put_back(putting_back)
+        done = self._putting_back.put_back(putting_back)
         now = self._clock()
-        if words is None:  # a rollback may take as long as the cycle did, and an execution has only so many events
+        if done is None:  # a rollback may take as long as the cycle did, and an execution has only so many events
             return StepAnswer(putting_back, "wait", next_wait(now - (state.began or now)))
-        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=words)
+        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=done.words)
         well = ended.result is not None and ended.result.went_well
+        if done.versions is not None and ended.refresh_id and not well:
+            left = done.versions
+            ended = replace(ended, runs=left.runs, launches=left.launches, launches_number=left.number)
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
     def _lost_refresh(self, state: CycleState) -> str:
@@ -308,7 +317,8 @@ class CycleRun:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
         result = CycleResult.FAILED if detail["status"] == "FAILED" else CycleResult.CANCELLED
-        stopped = replace(state, result=result, reason=words)
+        by = EndedBy.OPERATOR if detail["status"] == "ABORTED" else EndedBy.NOTHING
+        stopped = replace(state, result=result, reason=words, ended_by=by)
         refresh = self._aws.find(state.group, state.refresh_id) if state.refresh_id else None
         answer = self._put_back(stopped)
         if answer.next == "wait" and refresh is not None and refresh.status not in ENDING:
@@ -354,6 +364,16 @@ def _progress_news(before: CycleState, after: CycleState) -> tuple[CycleNews, ..
         return (state.new, state.in_progress, state.left, state.phase, state.verdicts, state.dips, state.launch_failure)
 
     return (CycleNews(CycleEvent.PROGRESS, after),) if shown(before) != shown(after) else ()
+
+
+def _require_tower_read(found: Preflight) -> None:
+    """Raise TowerUnavailable where Tower gave no answer to one of pre-flight's questions."""
+    from rollcall.doctor.unread_findings import not_looked_at  # imported where used, as the observer is
+
+    unread = not_looked_at(TowerUnavailable.__name__)
+    for each in found.objections:
+        if each.what == unread:
+            raise TowerUnavailable(each.reason)
 
 
 def with_plan(state: CycleState, plan: Plan) -> CycleState:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from rollcall.domain.event_fields import BY_OPERATOR
 from rollcall.domain.objections import Objection
 
 LISTED_MAX = 20  # instances, verdicts or dips in any list
@@ -51,13 +52,35 @@ class CycleResult(StrEnum):
         return self in (CycleResult.SUCCEEDED, CycleResult.NOTHING_TO_REPLACE, CycleResult.DRY_RUN)
 
 
+class EndedBy(StrEnum):
+    """What ended a refresh before it was through."""
+
+    VERDICTS = "verdicts"  # of the gate, against the new version
+    OPERATOR = BY_OPERATOR  # or another program, by a request that is not the cycle's
+    AWS = "aws"  # for an alarm of the refresh, or because it failed
+    NOTHING = ""
+
+
+class Since(StrEnum):
+    """What the seconds of a listed instance count from: when Auto Scaling began with that."""
+
+    LAUNCH = "launch"
+    TERMINATION = "termination"
+    UNKNOWN = ""
+
+
 class ListedInstance(NamedTuple):
-    """An instance that a cycle launches or terminates. seconds: since Auto Scaling began with that."""
+    """An instance that a cycle launches or terminates. seconds: since Auto Scaling began with what since names.
+
+    left: seconds until its stage is over, None where that is not known.
+    """
 
     id: str
     stage: str
     seconds: float
     version: str = ""
+    since: Since = Since.UNKNOWN
+    left: float | None = None
 
 
 class CycleVerdict(NamedTuple):
@@ -106,7 +129,9 @@ class CycleState:
     began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
     successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log was read
     last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended as it
-    did, in a sentence. put_back: what was put back, or why not.
+    did, in a sentence; ended_by: what ended its refresh. put_back: what was put back, or why not. runs: once a refresh
+    has not gone well, how many instances run each version of the group's template, "" for another template; launches:
+    the version that the group launches next, as it has that, and launches_number what that is.
     """
 
     group: str
@@ -147,13 +172,17 @@ class CycleState:
     unverified: tuple[str, ...] = ()
     result: CycleResult | None = None
     reason: str = ""
+    ended_by: EndedBy = EndedBy.NOTHING
     put_back: str = ""
+    runs: Mapping[str, int] = field(default_factory=dict)
+    launches: str = ""
+    launches_number: str = ""
 
     def to_json(self) -> Json:
         """As Step Functions carries it."""
         return {
             **asdict(self),
-            "healthy_at_start": dict(self.healthy_at_start),
+            **{name: dict(getattr(self, name)) for name in ("healthy_at_start", "runs")},
             "instances": [each._asdict() for each in self.instances],
             "verdicts": [each._asdict() for each in self.verdicts],
             "dips": [each._asdict() for each in self.dips],
@@ -173,6 +202,7 @@ class CycleState:
             if name in known:
                 known[name] = tuple(_item(kind, each) for each in known[name])
         known["phase"] = Phase(known.get("phase", Phase.PREFLIGHT))
+        known["ended_by"] = EndedBy(known.get("ended_by", EndedBy.NOTHING))
         known["result"] = CycleResult(known["result"]) if known.get("result") else None
         return cls(**known)
 

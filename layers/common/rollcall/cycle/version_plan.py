@@ -10,15 +10,16 @@ types AWS chooses by attributes take neither a desired configuration nor skip ma
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.workflow.group_versions import DEFAULT_VERSION, own_version
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
 
 from .preferences import configuration_with, wants_rollback
 from .preflight_input import replaceable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rollcall.aws.group_details import GroupDetails
     from rollcall.aws.launch_templates import TemplateVersion
@@ -50,6 +51,24 @@ def running_versions(details: GroupDetails, template_id: str) -> list[str]:
     """The versions of a template that the group's instances run, that of most of them first."""
     versions = Counter(each.version for each in replaceable(details) if each.template_id == template_id)
     return [version for version, _ in sorted(versions.items(), key=lambda each: (-each[1], each[0])) if version]
+
+
+class VersionsLeft(NamedTuple):
+    """What a group is left with. runs: how many of its instances run each version of its template, "" for others.
+
+    launches: the version of which it launches the next instance, as the group has it: a number, or an alias. number:
+    what that is now; empty where it is not there.
+    """
+
+    runs: Mapping[str, int]
+    launches: str
+    number: str
+
+
+def running_counts(details: GroupDetails) -> dict[str, int]:
+    """How many instances of a group run each version of its launch template; of other templates under ""."""
+    own = base_template(details.configuration).get("LaunchTemplateId")
+    return dict(Counter(each.version if each.template_id == own else "" for each in replaceable(details)))
 
 
 def version_plan(given: PreflightInput, details: GroupDetails) -> VersionPlan:

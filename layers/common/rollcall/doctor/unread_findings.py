@@ -30,6 +30,11 @@ WAY_TO_AWS = (  # what doctor itself calls, and the other functions
 )
 
 
+def not_looked_at(kind: str) -> str:
+    """What a finding is about of which nothing could be read. kind: the error's name."""
+    return f"not looked at ({kind})"
+
+
 def unread(
     what: str, observed: Mapping[str, object], severity: Severity = Severity.BREAKS_LAUNCHES
 ) -> Iterator[Finding]:
@@ -45,7 +50,7 @@ def unread(
         first = next(iter(own.values()))
         yield Finding(
             subject=what,
-            what=f"not looked at ({kind})",
+            what=not_looked_at(kind),
             severity=severity,
             reason=f"{what} of {listed(own)} could not be read: {first}",
             remedy=remedy_of(first),

@@ -29,6 +29,7 @@ OF_AN_INSTANCE = "instance: "  # before group and id, the cause of what is wrong
 OF_A_CYCLE = "cycle: "  # before a group, the cause of a cycle of it that failed
 OF_A_BAKE = "bake: "  # before a group, the cause of a bake of it that failed
 OF_THE_DOCTOR = "doctor: "  # before a finding's key, its cause
+BY_OPERATOR = "operator"  # as what ended a cycle before it was through
 
 
 class WorkFailed(NamedTuple):

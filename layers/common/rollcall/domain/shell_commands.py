@@ -7,10 +7,11 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 BARE = re.compile(r"[A-Za-z0-9_@%+:,./-][A-Za-z0-9_@%+:,./=-]*")  # what no shell reads more into; zsh does into =name
 ALIVE = re.compile(r'["$`\\!]')  # within double quotes
+GROUP = "auto-scaling-group"  # as the type of what has a tag
 SHORTHAND = re.compile(r"[A-Za-z0-9_./+-]+")  # what the AWS command line reads nothing more into
 
 
@@ -31,16 +32,25 @@ def operand(value: str) -> tuple[str, ...]:
 
 def set_tag_command(group: str, key: str, value: str) -> str:
     """The command that gives an Auto Scaling group a tag; in JSON where the AWS command line's shorthand won't do."""
-    tag: dict[str, str | bool] = {
-        "ResourceType": "auto-scaling-group",
+    given: dict[str, str | bool] = {
+        "ResourceType": GROUP,
         "PropagateAtLaunch": False,
         "ResourceId": group,
         "Key": key,
         "Value": value,
     }
+    return _tags_command("create-or-update-tags", group, given)
+
+
+def remove_tag_command(group: str, key: str) -> str:
+    """The command that takes a tag from an Auto Scaling group."""
+    return _tags_command("delete-tags", group, {"ResourceType": GROUP, "ResourceId": group, "Key": key})
+
+
+def _tags_command(action: str, group: str, tag: Mapping[str, str | bool]) -> str:
     shorthand = ",".join(f"{name}={'false' if each is False else each}" for name, each in tag.items())
     text = shorthand if SHORTHAND.fullmatch(group) else json.dumps([tag])
-    return command("aws", "autoscaling", "create-or-update-tags", "--tags", text)
+    return command("aws", "autoscaling", action, "--tags", text)
 
 
 def _quoted(word: str) -> str:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rollcall.cycle.news import CycleEvent
+from rollcall.cycle.state import EndedBy
 from rollcall.workflow.invocation import execution_name
 
 from .announcer import Announcer
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
     from rollcall.cycle.run import StepAnswer
     from rollcall.cycle.state import CycleState
 
+CANCELLED = "CyclesCancelled"
 COUNTED = {
     CycleEvent.STARTED: "CyclesStarted",
     CycleEvent.SUCCEEDED: "CyclesSucceeded",
     CycleEvent.FAILED: "CyclesFailed",
     CycleEvent.ROLLED_BACK: "CyclesRolledBack",
-    CycleEvent.CANCELLED: "CyclesCancelled",
+    CycleEvent.CANCELLED: CANCELLED,
 }
 ENDS = COUNTED.keys() - {CycleEvent.STARTED}
 ERRORS = (CycleEvent.FAILED, CycleEvent.ROLLED_BACK)
@@ -37,7 +39,7 @@ class CycleAnnouncer(Announcer):
         log has it, too.
         """
         for each in answer.news:
-            log = self.logger.error if each.kind in ERRORS else self.logger.info
+            log = self.logger.error if each.kind in ERRORS and not _is_operators(each) else self.logger.info
             words = each.state.reason or each.state.launch_failure or each.state.phase
             log(f"{each.kind}: {words}", extra=_about(each.state, execution, each.kind))
             self._count_cycle(each)
@@ -49,11 +51,16 @@ class CycleAnnouncer(Announcer):
     def _count_cycle(self, news: CycleNews) -> None:
         state = news.state
         if name := COUNTED.get(news.kind):
-            self.metrics.count(name, group=state.group)
+            self.metrics.count(CANCELLED if _is_operators(news) else name, group=state.group)
         if news.kind in ENDS:
             self.metrics.seconds("CycleSeconds", cycle_seconds(state, time.time()), group=state.group)
             self.metrics.count("CycleInstancesReplaced", state.new, group=state.group)
             self.metrics.count("CycleTargetDips", len(state.dips), group=state.group)
+
+
+def _is_operators(news: CycleNews) -> bool:
+    """Whether an operator rolled it back: it is as good as cancelled, and sounds no alarm."""
+    return news.kind == CycleEvent.ROLLED_BACK and news.state.ended_by == EndedBy.OPERATOR
 
 
 def _about(state: CycleState, execution: str, event: str = "") -> dict[str, object]:

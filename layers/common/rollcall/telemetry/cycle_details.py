@@ -34,6 +34,7 @@ def cycle_event(news: CycleNews, execution: str, now: float) -> PublishedEvent:
         "percent": state.percent,
         "seconds": rounded(cycle_seconds(state, now)),
         "reason": short(state.reason or state.launch_failure),
+        "ended_by": state.ended_by or None,
         "instances": [each._asdict() | {"seconds": rounded(each.seconds)} for each in state.instances],
         "verdicts": verdicts,
         "job": next((each["job"] for each in verdicts if each["job"] is not None), None),

@@ -17,7 +17,7 @@ from botocore.compat import HTTPHeaders
 from botocore.config import Config
 
 from rollcall.bake.state import BakeState
-from rollcall.cycle.state import CycleState, ListedInstance, Phase
+from rollcall.cycle.state import CycleState, ListedInstance, Phase, Since
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def state(group: str = "web", **own: Any) -> CycleState:
         "in_progress": 2,
         "left": 4,
         "percent": 40,
-        "instances": (ListedInstance("i-a", "its job runs", 65.0, "8"),),
+        "instances": (ListedInstance("i-a", "its job runs", 65.0, "8", Since.LAUNCH),),
         "plan": {"estimate_seconds": 720.0, "batches": 5},
     }
     return CycleState(group, **{**usual, **own})

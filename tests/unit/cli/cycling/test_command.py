@@ -124,7 +124,7 @@ def test_a_cycle_is_started_followed_and_ends_well_only_once_it_is_verified(comm
         "pre-flight",
         "10 instances, 2 at a time; version 7 -> 8; it takes about 12 min 00 s, by the group's own history",
         "replacing: 4 new, 2 in progress, 4 left, 40 %",
-        "i-a: its job runs, for 65 s, version 8",
+        "i-a: its job runs, launched 65 s ago, version 8",
         "verifying: 4 new, 2 in progress, 4 left, 40 %",
         "ended",
     ]
@@ -240,8 +240,12 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
         verdicts=(VERDICT,),
         dips=(dip,),
         unverified=("i-c has version 7",),
-        warnings=("Terraform sets the version back",),
+        warnings=("Terraform sets the version back", "i-d was left as it is"),
+        plan={"notes": ["Terraform sets the version back"]},
         put_back="the group is on $Default again",
+        runs={"10": 1, "7": 8, "": 2},
+        launches="$Default",
+        launches_number="7",
     )
     command.aws.script = [Turn(state()), Turn(state(verdicts=(VERDICT,))), last]
     done = command("web", code=ExitCode.ACT)
@@ -253,9 +257,43 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
         f"  {words}",
         "  not verified: i-c has version 7",
         "  target group web had 7 healthy targets of 8 at 22:15:00 UTC",
-        "  warning: Terraform sets the version back",
+        "  warning: i-d was left as it is",
         "  put back: the group is on $Default again",
+        "  instances now: 2 of another launch template, 8 of version 7, 1 of version 10; the group next launches "
+        "version 7, which $Default stands for",
     ]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (({"7": 3, "8": 1}, "7", "7"), "3 of version 7, 1 of version 8; the group next launches version 7"),
+        (({}, "8", "8"), "none; the group next launches version 8"),
+        (
+            ({"7": 1}, "$Latest", ""),
+            "1 of version 7; the group next launches nothing, for its version $Latest is not there",
+        ),
+    ],
+    ids=["two", "none", "gone"],
+)
+def test_what_did_not_go_well_says_which_versions_there_are_and_which_comes_next(
+    command: Command, left: tuple[dict[str, int], str, str], words: str
+) -> None:
+    runs, launches, number = left
+    command.aws.script = [badly(CycleResult.CANCELLED, runs=runs, launches=launches, launches_number=number)]
+    assert command("web", code=ExitCode.ACT).stdout.splitlines()[-1] == f"  instances now: {words}"
+    command.aws.script = [
+        Turn(state(warnings=("mind this",))),
+        badly(warnings=("mind this",), plan={"notes": ["mind this"]}),
+    ]
+    done = command("web", "--key", "again", code=ExitCode.ACT)
+    assert ("warning: mind this\n" in done.stderr, "mind this" in done.stdout) == (True, False)
+
+
+def test_a_refusal_and_a_dry_run_answer_with_what_pre_flight_foresees(command: Command) -> None:
+    foreseen = {"warnings": ("mind this",), "plan": {"notes": ["mind this"]}, "refresh_id": ""}
+    command.aws.script = [badly(CycleResult.REFUSED, objections=(OBJECTION,), **foreseen)]
+    assert "  warning: mind this\n" in command("web", code=ExitCode.REFUSED).stdout
 
 
 def test_a_verdict_of_a_check_has_no_job(command: Command) -> None:

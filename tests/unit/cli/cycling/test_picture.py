@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from rollcall.cycle.state import CycleVerdict, TargetDip
+from rollcall.cycle.state import CycleVerdict, ListedInstance, Since, TargetDip
 from rollcall_cli.cycling.executions import CycleExecution
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
@@ -42,23 +42,40 @@ def test_it_shows_the_group_as_a_bar_each_instance_on_a_line_and_the_estimate() 
     assert len(drawn) == BAR_WIDTH
     assert position == "replacing: 4 new, 2 in progress, 4 left, 40 %"
     assert times == "100 s so far of about 12 min 00 s; about 10 min 20 s more"
-    assert instance == "  i-a: its job runs, for 75 s, version 8"
+    assert instance == "  i-a: its job runs, launched 75 s ago, version 8"
 
 
 def test_its_seconds_pass_while_nothing_is_read() -> None:
     *_, times, instance = printed(RUNNING, since=30.0)
     assert times.startswith("2 min 10 s so far")
-    assert ", for 105 s," in instance
+    assert ", launched 105 s ago," in instance
 
 
-def test_it_shows_verdicts_dips_warnings_and_a_step_that_fails() -> None:
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (ListedInstance("i-a", "warming up", 65.0, "8", Since.LAUNCH, 30), "warming up, 20 s left, launched 75 s ago"),
+        (ListedInstance("i-a", "warming up", 65.0, "8", Since.LAUNCH, 3), "warming up, 0.0 s left, launched 75 s ago"),
+        (ListedInstance("i-a", "warming up", 65.0, "8", Since.LAUNCH), "warming up, launched 75 s ago"),
+        (
+            ListedInstance("i-a", "terminating", 10.0, "8", Since.TERMINATION),
+            "terminating, its termination began 20 s ago",
+        ),
+        (ListedInstance("i-a", "in service", 0.0, "8"), "in service"),
+    ],
+)
+def test_what_an_instances_seconds_count_is_said(listed: ListedInstance, words: str) -> None:
+    *_, instance = printed(replace(RUNNING, state=state(instances=(listed,))))
+    assert instance == f"  i-a: {words}, version 8"
+
+
+def test_it_shows_verdicts_dips_and_a_step_that_fails() -> None:
     verdict = CycleVerdict("i-b", "abandon", "install nginx", 7, 42, "https://tower/42", "it failed")
-    known = state(verdicts=(verdict,), dips=(TargetDip(NOW, "tg", 1, 2),), warnings=("mind this",))
+    known = state(verdicts=(verdict,), dips=(TargetDip(NOW, "tg", 1, 2),))
     shown = printed(replace(RUNNING, state=known, failing="Tower is away"))
-    assert shown[-4:] == [
+    assert shown[-3:] == [
         "  i-b: ABANDON: task 'install nginx'; it failed; job 42 https://tower/42",
         "  target group tg had 1 healthy targets of 2 at 22:15:00 UTC",
-        "  warning: mind this",
         "a step of the cycle failed, and is tried again: Tower is away",
     ]
 
@@ -109,11 +126,14 @@ def test_the_picture_takes_its_own_place_and_leaves_lines_that_were_said() -> No
     console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False, markup=False)
     with Picture(console, lambda: 0.0) as shown:
         shown.show(RUNNING)
+        shown.show(replace(RUNNING, state=state(warnings=("mind this",))))
+        shown.show(replace(RUNNING, state=state(warnings=("mind this", "and this"))))
         shown.say("AWS asks to slow down")
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "replacing: 4 new" in text
     assert "AWS asks to slow down\n" in text
+    assert (text.count("warning: mind this\n"), text.count("warning: and this\n")) == (1, 1)
 
 
 @pytest.mark.parametrize(("out", "err", "kind"), [(True, True, Picture), (True, False, Lines), (False, True, Lines)])

@@ -12,6 +12,7 @@ from unit.fakes import ACCOUNT, REGION
 if TYPE_CHECKING:
     from rollcall.alerting.incident import Incident
     from rollcall.domain.errors import RollcallError
+    from rollcall_cli.status.cycles import RunningCycle
     from rollcall_cli.status.reading import Status
     from rollcall_cli.status.surroundings import SeenAlarm
     from rollcall_cli.status.waits import Shown, Wait
@@ -39,6 +40,7 @@ class FakeSurroundings(Surroundings):
         self.known_alarms: tuple[SeenAlarm, ...] = ()
         self.known_incidents: tuple[Incident, ...] | None = None
         self.known_run = LastRun(now - 60, 900)
+        self.known_cycles: tuple[RunningCycle, ...] | None = None
         self.failing: dict[str, RollcallError] = {}
 
     def _asked(self, method: str) -> None:
@@ -60,6 +62,10 @@ class FakeSurroundings(Surroundings):
     def incidents(self) -> tuple[Incident, ...] | None:
         self._asked("incidents")
         return self.known_incidents
+
+    def cycles(self) -> tuple[RunningCycle, ...] | None:
+        self._asked("cycles")
+        return self.known_cycles
 
     def last_run(self) -> LastRun:
         self._asked("last_run")
