@@ -41,10 +41,8 @@ def make_baked(make_group: MakeGroup, tower: Tower) -> MakeGroup:
 
 
 def nothing_left(group: Group, tower: Tower) -> bool:
-    """Whether no instance of a bake is there any more, and no host of one."""
-    eventually(lambda: not left(group), "no instance of a bake is left")
-    assert not hosts_of_bakes(group, tower)
-    return True
+    """Whether no instance of a bake is there any more, and no host of one, once it is so."""
+    return bool(eventually(lambda: not left(group) and not hosts_of_bakes(group, tower), "nothing of a bake is left"))
 
 
 def test_a_playbook_that_fails_on_the_builder_ends_the_bake_with_its_job(
@@ -76,9 +74,13 @@ def test_an_image_that_fails_its_smoke_test_is_tagged_so_and_rolled_out_nowhere(
     make_baked: MakeGroup, cloud: Cloud, tower: Tower
 ) -> None:
     group = make_baked()
-    cloud.aws.images.fail_checks(bake_role="smoke", bake_group=group.name)
-    state = start_bake(group).waited()
+    cloud.aws.images.fail_checks("initializing", bake_role="smoke", bake_group=group.name)
+    bake = start_bake(group)
+    instance = bake.seen(lambda state: bool(state["smoke_instance"]), "the image is tried")["smoke_instance"]
+    cloud.aws.images.shut_down(instance)
+    state = bake.waited()
     assert state["result"] == "failed"
+    assert instance in state["reason"]
     assert [tags_of(each)["rollcall:smoke"] for each in images(group)] == ["failed"]
     assert baked_versions(group) == {}
     assert nothing_left(group, tower)
@@ -120,7 +122,7 @@ def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     cloud.aws.kill(cloud.function_name("BakeFunction"), f"ec2:{action}", 1, 3, after=after)
     bake = start_bake(group, roll_out=False)
     state = bake.waited(LONG)
-    assert state["result"] == "baked"
+    assert state["result"] == "baked", state["reason"]
     assert len(instances(group, "builder")) == len(instances(group, "smoke")) == 1
     assert [each["ImageId"] for each in images(group)] == [state["image_id"]]
     assert baked_versions(group) == {state["version"]: state["image_id"]}

@@ -107,7 +107,6 @@ class WorkflowRun[E: Execution[Any]](ABC):
 
     def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None) -> ExitCode:
         """To its end. wanted: the request of one that was to be started, and was there already."""
-        progress_line(f"{self.noun} {started.name}: {execution_url(started.arn)}")
         unsaid = wanted is not None
 
         def read() -> E:
@@ -119,6 +118,7 @@ class WorkflowRun[E: Execution[Any]](ABC):
             return execution
 
         try:
+            progress_line(f"{self.noun} {started.name}: {execution_url(started.arn)}")
             execution = follow(read, self.display(), self.noun, self._sleep)
         except RollcallError as error:
             raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error

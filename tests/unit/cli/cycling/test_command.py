@@ -20,6 +20,7 @@ from rollcall_cli.cycling import run as module
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
+from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import NoResource
 from unit.cli.commands import run
 from unit.cli.cycling.step_functions import MACHINE, NOW, StepFunctions, Turn, state
@@ -472,6 +473,19 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
     assert done.stdout == ""
     assert [each.status for each in command.aws.runs.values()] == ["RUNNING"]
     assert "StopExecution" not in command.aws.asked
+
+
+def test_ctrl_c_as_the_first_line_is_printed_says_how_to_go_on_too(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(words: str) -> None:
+        progress_line(words)
+        if words.startswith("cycle web-"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "progress_line", interrupted)
+    done = command("web", "--key", "v8", code=ExitCode.INTERRUPTED)
+    assert "The cycle goes on by itself. To watch it: rollcall cycle --watch --key v8 web\n" in done.stderr
 
 
 def test_a_closed_pipe_does_not_make_a_failure_a_success(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
