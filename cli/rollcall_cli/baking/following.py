@@ -61,6 +61,7 @@ class Picture:
         self._monotonic = monotonic
         self._shown: BakeExecution | None = None
         self._read_at = monotonic()
+        self._warned: set[str] = set()
         self._live = Live(console=console, get_renderable=self._rendered, refresh_per_second=REFRESHES, transient=True)
 
     def __enter__(self) -> Self:
@@ -72,6 +73,10 @@ class Picture:
 
     def show(self, execution: BakeExecution) -> None:
         self._shown, self._read_at = execution, self._monotonic()
+        for warning in execution.state.warnings if execution.state else ():
+            if warning not in self._warned:
+                self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
+                self._warned.add(warning)
         self._live.refresh()
 
     def say(self, words: str) -> None:

@@ -50,7 +50,6 @@ def _rows(execution: BakeExecution, since: float) -> Iterator[Text]:
     yield Text(f"{phase}, for {shortly(max(0.0, in_phase))}; {shortly(passed)} so far")
     if state is not None:
         yield from (Text(f"{INDENT}{words}") for words in _known(state))
-        yield from (Text(f"{INDENT}warning: {warning}", style="yellow") for warning in state.warnings)
     if execution.failing:
         yield Text(f"a step of the bake failed, and is tried again: {execution.failing}", style="yellow")
 

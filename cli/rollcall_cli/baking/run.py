@@ -12,11 +12,10 @@ from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.domain.errors import RollcallError
 from rollcall_cli.cycling.executions import CycleExecutions
 from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own, stop, with_refresh
-from rollcall_cli.cycling.run import MACHINE as CYCLE_MACHINE
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line
-from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 

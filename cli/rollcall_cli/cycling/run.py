@@ -12,7 +12,7 @@ from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import console, print_json, progress_line
-from rollcall_cli.stack import NoResource, physical_id
+from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
@@ -29,16 +29,14 @@ if TYPE_CHECKING:
 
     from .words import Ending
 
-MACHINE = "CycleStateMachine"  # its logical id
-
 
 def cycle_executions(stack: str) -> CycleExecutions:
     """Those of the stack's state machine. Raises NotRun where it has none."""
     try:
-        machine = physical_id(stack, MACHINE)
+        machine = physical_id(stack, CYCLE_MACHINE)
     except NoResource as error:
         raise NotRun(
-            f"Stack {stack} runs no cycles: it has no state machine {MACHINE}. Deploy it with the "
+            f"Stack {stack} runs no cycles: it has no state machine {CYCLE_MACHINE}. Deploy it with the "
             "parameter Cycles=true."
         ) from error
     return CycleExecutions(boto3.client("stepfunctions", config=CLIENT_CONFIG), machine)

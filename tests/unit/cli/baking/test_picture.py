@@ -67,8 +67,8 @@ def test_it_shows_the_stages_in_a_row_the_builder_and_the_job_with_its_link() ->
 
 
 def test_once_there_is_an_image_that_is_shown_and_no_builder_any_more() -> None:
-    shown = printed(with_state(phase=Phase.SMOKE, image_id=IMAGE, smoke_instance=SMOKE, warnings=("mind this",)))
-    assert shown[-3:] == [f"  image {IMAGE}", f"  smoke test on {SMOKE}", "  warning: mind this"]
+    shown = printed(with_state(phase=Phase.SMOKE, image_id=IMAGE, smoke_instance=SMOKE))
+    assert shown[-2:] == [f"  image {IMAGE}", f"  smoke test on {SMOKE}"]
     assert not any(BUILDER in line for line in shown)
     made = printed(with_state(phase=Phase.ROLLING_OUT, **MADE))
     assert made[-2:] == [f"  image {IMAGE}, smoke test passed", "  version 7 of launch template web"]
@@ -102,12 +102,14 @@ def test_the_stage_that_is_under_way_stands_between_those_done_and_those_ahead(p
 def test_the_cycle_is_shown_beneath_as_its_own_command_shows_it() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True, highlight=False, markup=False)
     with Picture(console, lambda: 0.0) as shown:
-        shown.show(replace(with_state(phase=Phase.ROLLING_OUT, **MADE), cycle=CYCLE))
+        for _ in range(2):
+            shown.show(replace(with_state(phase=Phase.ROLLING_OUT, **MADE, warnings=("mind this",)), cycle=CYCLE))
         shown.say("AWS asks to slow down")
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert text.index("roll-out") < text.index("replacing: 4 new")
     assert "AWS asks to slow down\n" in text
+    assert text.count("warning: mind this\n") == 1, "it stays, and is said once"
 
 
 @pytest.mark.parametrize(("out", "err", "kind"), [(True, True, Picture), (True, False, Lines), (False, True, Lines)])
