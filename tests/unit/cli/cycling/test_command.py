@@ -483,7 +483,7 @@ def test_ctrl_c_as_the_first_line_is_printed_says_how_to_go_on_too(
         if words.startswith("cycle web-"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "progress_line", interrupted)
+    monkeypatch.setattr("rollcall_cli.workflows.run.progress_line", interrupted)
     done = command("web", "--key", "v8", code=ExitCode.INTERRUPTED)
     assert "The cycle goes on by itself. To watch it: rollcall cycle --watch --key v8 web\n" in done.stderr
 
