@@ -78,6 +78,16 @@ def test_the_instances_of_a_bake_are_found_by_its_tag_in_any_state(builders: Bui
     assert [each.instance_id for each in builders.instances_of_bake("0123456789ab")] == ["i-a", "i-b"]
 
 
+def test_an_instance_of_a_group_is_no_bakes_though_it_has_a_builders_tags(builders: Builders, ec2: Stubber) -> None:
+    """A launch template that an operator made from a builder gives them to production."""
+    serving = raw_instance("i-b") | {"Tags": [{"Key": "aws:autoscaling:groupName", "Value": "web"}]}
+    answer = {"Reservations": [{"Instances": [raw_instance("i-a"), serving]}]}
+    ec2.add_response("describe_instances", answer)
+    ec2.add_response("describe_instances", answer)
+    assert [each.instance_id for each in builders.instances_of_bakes()] == ["i-a"]
+    assert [each.instance_id for each in builders.instances_of_bake("0123456789ab")] == ["i-a"]
+
+
 def test_of_all_bakes_only_those_are_found_that_are_not_terminated(builders: Builders, ec2: Stubber) -> None:
     alive = ["pending", "running", "stopping", "stopped", "shutting-down"]
     filters = [OURS, {"Name": "instance-state-name", "Values": alive}]

@@ -365,8 +365,10 @@ def test_what_a_bake_launches_or_makes_has_its_tag_and_only_that_may_be_ended_or
     assert kinds_of(BAKES["LaunchInstances"]) == {"instance", "volume"}
     assert BAKES["MakeImages"]["Condition"] == {"StringEquals": MADE_AS_OURS}
     assert kinds_of(BAKES["MakeImages"]) == {"image", "snapshot"}
-    for sid in ("ImageBuilders", "TerminateInstances", "RetireImages"):
+    for sid in ("ImageBuilders", "RetireImages"):
         assert BAKES[sid]["Condition"] == {"StringEquals": OURS}, sid
+    of_no_group = {"aws:ResourceTag/aws:autoscaling:groupName": "true"}
+    assert BAKES["TerminateInstances"]["Condition"] == {"StringEquals": OURS, "Null": of_no_group}
     ending = {action for sid in ("TerminateInstances", "RetireImages") for action in as_list(BAKES[sid]["Action"])}
     assert ending == ENDS_WHAT_IT_MADE
     for action in ENDS_WHAT_IT_MADE:

@@ -32,6 +32,7 @@ NO_ROOM_HERE = (
     "InsufficientCapacity",
     "Unsupported",  # an instance type that the zone does not have
 )
+GROUP_TAG = "aws:autoscaling:groupName"  # that only AWS gives, to an instance of an Auto Scaling group
 ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
 
 
@@ -76,15 +77,17 @@ class Builders(RegionalClients):
         return self._tagged([{"Name": "instance-state-name", "Values": list(ALIVE)}])
 
     def _tagged(self, filters: list[Any]) -> list[Instance]:
+        """Those of no Auto Scaling group: a launch template that was made from a builder copies its tags."""
         pages = self._ec2.get_paginator("describe_instances")
         ours: Any = {"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}
         with aws_errors("DescribeInstances"):
-            return [
+            found = [
                 instance_of(raw)
                 for page in pages.paginate(Filters=[ours, *filters])
                 for reservation in page["Reservations"]
                 for raw in reservation["Instances"]
             ]
+        return [each for each in found if GROUP_TAG not in each.tags]
 
     def terminate(self, instance_ids: Collection[str]) -> None:
         """Terminate instances. One that is terminated already, or that EC2 does not know any more, is no error."""
