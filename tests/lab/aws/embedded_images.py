@@ -11,6 +11,8 @@ from lab.aws.control import Pace
 type Control = Callable[..., Any]
 
 SEEDED_AT_ONCE = 500
+SEEDED_FROM = "i-0abcdef1234567890"
+BAKE_ID = "rollcall:bake-id"
 
 
 class EmbeddedImages:
@@ -70,13 +72,18 @@ class EmbeddedImages:
     ) -> list[str]:
         """Make many images at once, each with a snapshot, the oldest first, and return their ids.
 
-        name: what theirs begin with. tags: of each, by its place; its snapshot has the same. step: seconds from one to
-        the next, the last of which is made now.
+        name: what theirs begin with; they end with their tag rollcall:bake-id, if they have one. tags: of each, by its
+        place; its snapshot has the same. step: seconds from one to the next, the last of which is made now.
         """
         now = datetime.now(UTC)
         ids = [f"ami-{token_hex(9)[:17]}" for _ in range(count)]
         made = [
-            _seeded(image_id, f"{name}-{place:06}", now - timedelta(seconds=step * (count - place - 1)), architecture)
+            _seeded(
+                image_id,
+                "-".join(filter(None, (name, f"{place:06}", tags(place).get(BAKE_ID)))),
+                now - timedelta(seconds=step * (count - place - 1)),
+                architecture,
+            )
             for place, image_id in enumerate(ids)
         ]
         for first in range(0, count, SEEDED_AT_ONCE):
@@ -115,6 +122,7 @@ def _seeded(image_id: str, name: str, made: datetime, architecture: str) -> dict
             "RootDeviceName": "/dev/xvda",
             "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": ebs}],
             "CreationDate": written,
+            "SourceInstanceId": SEEDED_FROM,
         },
         "snapshots": [
             {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "rollcall-web-20261201T030000-0123456789ab"
-RAW = {
+RAW: dict[str, Any] = {
     "ImageId": "ami-1",
     "Name": NAME,
     "State": "available",
@@ -28,7 +28,7 @@ RAW = {
         {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 8}},
         {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
     ],
-    "Tags": [{"Key": "rollcall:bake-group", "Value": "web"}],
+    "Tags": [{"Key": "rollcall:bake-group", "Value": "web"}, {"Key": "rollcall:bake-id", "Value": "0123456789ab"}],
     "SourceInstanceId": "i-1",
 }
 IMAGE = Image(
@@ -38,8 +38,8 @@ IMAGE = Image(
     architecture="arm64",
     owner="123456789012",
     root_device="/dev/xvda",
-    mappings=tuple(RAW["BlockDeviceMappings"]),  # type: ignore[arg-type]
-    tags={"rollcall:bake-group": "web"},
+    mappings=tuple(RAW["BlockDeviceMappings"]),
+    tags={"rollcall:bake-group": "web", "rollcall:bake-id": "0123456789ab"},
     source_instance="i-1",
 )
 
@@ -97,12 +97,23 @@ def test_an_own_image_is_found_by_its_whole_name(images: Images, ec2: Stubber) -
 def test_a_group_named_with_a_wildcard_has_only_its_own_images(images: Images, ec2: Stubber) -> None:
     """Values of EC2's filters take * and ? for any text."""
     older = RAW | {"ImageId": "ami-0", "CreationDate": "2026-11-01T03:00:00.000Z", "State": "disabled"}
-    others = [RAW | {"Tags": [{"Key": "rollcall:bake-group", "Value": "web"}]}, older]
-    own = RAW | {"ImageId": "ami-2", "Tags": [{"Key": "rollcall:bake-group", "Value": "w*"}]}
+    others = [RAW, older]
+    own = RAW | {"ImageId": "ami-2", "Tags": [{"Key": "rollcall:bake-group", "Value": "w*"}, RAW["Tags"][1]]}
     ec2.add_response("describe_images", {"Images": [*others, own]})
     ec2.add_response("describe_images", {"Images": [older, RAW]})
     assert [each.id for each in images.images_made_for("w*")] == ["ami-2"]
     assert [each.id for each in images.images_made_for("web")] == ["ami-1", "ami-0"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"Name": "golden"}, {"Name": f"{NAME}-kept"}, {"SourceInstanceId": ""}, {"Tags": RAW["Tags"][:1]}]
+)
+def test_a_copy_with_the_tags_of_an_image_is_none_of_a_bake(
+    images: Images, ec2: Stubber, changes: dict[str, Any]
+) -> None:
+    """CopyImage copies tags if it is told so; a copy is kept for a reason."""
+    ec2.add_response("describe_images", {"Images": [RAW, RAW | {"ImageId": "ami-2"} | changes]})
+    assert [each.id for each in images.images_made_for("web")] == ["ami-1"]
 
 
 def test_a_deregistered_image_is_gone(images: Images, ec2: Stubber) -> None:

@@ -58,7 +58,9 @@ def images(newest: int, oldest: int = 1) -> list[Image]:
 def version(number: int, image_id: str = "", **changes: Any) -> TemplateVersion:
     """The version of a bake with an image: that of its own number."""
     named = image_id or f"ami-{number}"
-    fields: dict[str, Any] = {"data": {"ImageId": named}, "description": version_description(f"{number:012x}", named)}
+    own = named.removeprefix("ami-")
+    bake_id = f"{int(own) if own.isdecimal() else number:012x}"
+    fields: dict[str, Any] = {"data": {"ImageId": named}, "description": version_description(bake_id, named)}
     return TemplateVersion(TEMPLATE, str(number), **(fields | changes))
 
 

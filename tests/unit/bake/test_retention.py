@@ -135,6 +135,29 @@ def test_a_version_that_no_bake_made_stays_and_keeps_the_image_that_it_names() -
     assert planned.kept[-1].reason == "version 9 of the group's launch template names it"
 
 
+@pytest.mark.parametrize("words", ["rollcall bake by hand", "rollcall bake 000000000002 ami-1", "rollcall bake ami-1"])
+def test_a_version_that_an_operator_describes_like_a_bakes_stays_and_keeps_its_image(words: str) -> None:
+    by_hand = version(9, "ami-1", description=words)
+    planned = plan(versions=[*versions(10, 10), by_hand, *versions(6, default=6)])
+    assert gone(planned) == (["1"], [], [])
+    kept = {each.id: each.reason for each in planned.kept}
+    assert kept["9"] == "its description is not that of the bake that made its image"
+    assert kept["ami-1"] == "version 9 of the group's launch template names it"
+
+
+def test_a_version_that_was_not_rolled_out_goes_like_any_other() -> None:
+    only_baked = version(1)._replace(description=f"{version(1).description} not rolled out")
+    assert gone(plan(versions=[*versions(6, 2, default=6), only_baked])) == (["1"], ["ami-1"], [])
+
+
+def test_an_image_that_an_operator_took_back_stays_until_its_tag_is_gone() -> None:
+    """Else it would be disabled again, and with the time of the first time deregistered at once."""
+    taken_back = image(1, tags={DISABLED_AT: moment_text(NOW - 2 * DAY)})
+    planned = plan(images=[*images(6, 2), taken_back])
+    assert gone(planned) == (["1"], [], [])
+    assert planned.kept[0].reason.startswith("it was disabled and an operator has enabled it again")
+
+
 def test_versions_of_another_group_of_the_same_template_stay() -> None:
     others = [version(number, f"ami-of-api-{number}") for number in (9, 8, 7)]
     planned = plan(versions=[*others, *versions(6, default=6)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from rollcall.domain.bake_tags import BAKE_GROUP, MADE_BY, MADE_BY_BAKE
+from rollcall.domain.bake_tags import BAKE_GROUP, BAKE_ID, MADE_BY, MADE_BY_BAKE
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import AwsRejected
 
@@ -70,6 +70,16 @@ class Image(NamedTuple):
         return tuple(each for each in found if each)
 
     @property
+    def is_of_its_bake(self) -> bool:
+        """Whether the bake that its tags name made it, and it is no copy with the same tags.
+
+        A bake's images end with its id, a name is taken once in an account and Region, and only of one that CreateImage
+        made AWS shows the instance (API reference, Image, SourceInstanceId).
+        """
+        bake = self.tags.get(BAKE_ID, "")
+        return bool(bake and self.source_instance) and self.name.endswith(f"-{bake}")
+
+    @property
     def is_protected(self) -> bool:
         """Whether AWS refuses to deregister it."""
         return self.protection not in UNPROTECTED
@@ -119,11 +129,15 @@ class Images(RegionalClients):
         return next((each for each in found if each.name == name), None)
 
     def images_made_for(self, group: str) -> list[Image]:
-        """All images that bakes of a group made, the newest first; disabled, pending and failed ones included."""
+        """All images that bakes of a group made, the newest first; disabled, pending and failed ones included.
+
+        A copy of one may have its tags, and is not among them.
+        """
         found = self._own_images(
             [{"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}, {"Name": f"tag:{BAKE_GROUP}", "Values": [group]}]
         )
-        own = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
+        same = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
+        own = (each for each in same if each.is_of_its_bake)
         return sorted(own, key=lambda each: (each.created, each.id), reverse=True)
 
     def _own_images(self, filters: list[Any]) -> list[Image]:

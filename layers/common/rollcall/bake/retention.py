@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.images import AVAILABLE, BROKEN, DISABLED, PENDING
 from rollcall.domain import bake_tags
-from rollcall.domain.bake_tags import BAKED, DISABLED_AT, RollOutOutcome, SmokeOutcome
+from rollcall.domain.bake_tags import BAKED, DISABLED_AT, RollOutOutcome, SmokeOutcome, version_description
 from rollcall.hosts.removal_limit import is_too_many
 
 from .moments import moment_of
@@ -96,7 +96,7 @@ def candidates(images: Sequence[Image], keep: int) -> list[Image]:
 def plan_retention(given: RetentionInput) -> RetentionPlan:
     """What goes and what stays. It takes time in proportion to images and versions."""
     newest = _newest(given.images, given.keep)
-    own = {each.id for each in given.images}
+    own = {each.id: each for each in given.images}
     removals, kept_versions = _plan_versions(given, newest, own)
     removed = {each.number for each in removals}
     named: dict[str, str] = {}
@@ -150,6 +150,8 @@ def _why_kept(given: RetentionInput, image: Image, version: str) -> str:
         return f"it is in use: {given.uses.images[image.id]}"
     if version:
         return f"version {version} of the group's launch template names it"
+    if image.state == AVAILABLE and DISABLED_AT in image.tags:
+        return f"it was disabled and an operator has enabled it again; without the tag {DISABLED_AT} it goes"
     if image.state == DISABLED:
         since = _disabled_at(image)
         if since is not None and given.now - since < DISABLED_FOR:
@@ -170,7 +172,7 @@ def _disabled_at(image: Image) -> float | None:
 
 
 def _plan_versions(
-    given: RetentionInput, newest: Collection[str], own: Collection[str]
+    given: RetentionInput, newest: Collection[str], own: Mapping[str, Image]
 ) -> tuple[list[VersionRemoval], list[Line]]:
     """The versions that go, and those beyond the newest images that stay."""
     in_use = _versions_in_use(given)
@@ -182,6 +184,8 @@ def _plan_versions(
             continue
         if image not in own:
             orphans += 1
+        elif not _is_of_its_bake(version, own[image]):
+            kept.append(Line(version.number, "its description is not that of the bake that made its image"))
         elif reason := in_use.get(version.number, "") or given.uses.versions_unread:
             kept.append(Line(version.number, f"it is in use: {reason}"))
         else:
@@ -209,6 +213,12 @@ def _versions_in_use(given: RetentionInput) -> Mapping[str, str]:
 def is_baked(version: TemplateVersion) -> bool:
     """Whether a bake made a version, by its description."""
     return version.description.startswith(f"{BAKED} ")
+
+
+def _is_of_its_bake(version: TemplateVersion, image: Image) -> bool:
+    """Whether the bake of an image made a version with it, and no operator who began the description alike."""
+    made = version_description(image.tags.get(bake_tags.BAKE_ID, ""), image.id)
+    return version.description == made or version.description.startswith(f"{made} ")
 
 
 def image_of_version(version: TemplateVersion) -> str:
