@@ -230,6 +230,46 @@ def test_where_no_subnet_has_room_the_bake_says_so() -> None:
     assert "InsufficientInstanceCapacity" in ended.reason
 
 
+def test_a_builder_that_does_not_come_to_run_ends_the_bake() -> None:
+    bake = world()
+    bake.goes_on = lambda: None  # type: ignore[method-assign]
+    for _ in range(100):
+        name = bake.answers[-1].next if bake.answers else "preflight"
+        if name == "put_back":
+            break
+        bake.clock.now += bake.step(name).wait
+    assert bake.state["reason"] == "builder i-00000000000000001 does not run within 15 minutes"
+
+
+def test_a_second_builder_that_a_dead_function_launched_goes_with_the_first_and_not_after_the_roll_out() -> None:
+    """The token is another in each subnet: an instance in the second one, not shown yet, and then room in the first."""
+    bake = world()
+    bake.until("launch")
+    bake.aws.no_room = {"subnet-1"}
+    bake.step("launch")
+    bake.aws.no_room = set()
+    bake.aws.unseen = {"i-00000000000000001"}
+    bake.state["builder"], bake.state["phase"] = "", "launching the builder"
+    bake.until("terminate")
+    assert len(bake.living("builder")) == 2
+    bake.aws.unseen = set()
+    bake.until("smoke")
+    assert bake.living("builder") == []
+
+
+def test_what_is_put_back_for_long_is_looked_at_less_and_less_often() -> None:
+    """An execution may have 25,000 events."""
+    bake = world()
+    bake.until("provision")
+    bake.job_ends = Outcome.FAILED
+    bake.until("put_back")
+    bake.goes_on = lambda: None  # type: ignore[method-assign]
+    first = bake.step("put_back")
+    assert (first.state.phase, first.wait) == ("putting back", 15.0)
+    bake.clock.now += 2 * 86_400
+    assert bake.step("put_back").wait > 600
+
+
 def test_an_image_that_aws_cannot_make_ends_the_bake_with_its_reason() -> None:
     bake = world()
     bake.image_ends = "failed"

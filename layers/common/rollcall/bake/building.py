@@ -11,7 +11,7 @@ from rollcall.domain.bake_tags import Role
 from rollcall.domain.errors import BadSettings, Permanent
 from rollcall.domain.groups import AddressKind
 from rollcall.tower.connection import job_page
-from rollcall.workflow.waiting import SOON
+from rollcall.workflow.waiting import SOON, next_wait
 
 from .answer import StepAnswer, over
 from .hosts import BakeHosts, kept_words
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .bake_aws import BakeAws
     from .state import BakeState
 
+RUNNING_AFTER = 900.0  # seconds from its launch in which an instance runs
 TERMINATED = "terminated"
 
 
@@ -66,6 +67,8 @@ class Building:
             return StepAnswer(state, "register")
         if builder.state != "pending":
             return _failed(state, f"builder {state.builder} is {builder.state} before it ran: see why in EC2")
+        if now - state.builder_since > RUNNING_AFTER:
+            return _failed(state, f"builder {state.builder} does not run within {RUNNING_AFTER / 60:.0f} minutes")
         return StepAnswer(state, "launch", SOON)
 
     def _launched(self, state: BakeState) -> str | StepAnswer:
@@ -146,11 +149,11 @@ class Building:
         """Terminate the builder, and remove its host once it is gone."""
         if state.phase != Phase.TERMINATING:
             state = replace(state, phase=Phase.TERMINATING, phase_since=now)
-        builder = self._launching.find(state, Role.BUILDER, state.builder)
-        if builder is not None and builder.state != TERMINATED:
-            self._aws.terminate([state.builder])
-            return StepAnswer(state, "terminate", SOON)
-        kept = kept_words(self._hosts.remove([state.builder]))
+        builders = self._launching.find_all(state, Role.BUILDER, state.builder)
+        if any(each.state != TERMINATED for each in builders):
+            self._aws.terminate([each.instance_id for each in builders if each.living])
+            return StepAnswer(state, "terminate", next_wait(now - state.phase_since))
+        kept = kept_words(self._hosts.remove({state.builder, *(each.instance_id for each in builders)}))
         return StepAnswer(replace(state, host_id=None, warnings=(*state.warnings, *kept)), "smoke")
 
     def cancel_jobs(self, state: BakeState) -> list[int]:

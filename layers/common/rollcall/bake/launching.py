@@ -53,8 +53,20 @@ class Launching:
         """
         if known:
             return self._fleet.instances([known]).get(known)
-        own = (each for each in self._aws.instances_of_bake(state.bake_id) if each.tags.get(BAKE_ROLE) == role)
-        return min((each for each in own if each.living), key=lambda each: each.launched_at, default=None)
+        own = (each for each in self._tagged(state, role) if each.living)
+        return min(own, key=lambda each: each.launched_at, default=None)
+
+    def find_all(self, state: BakeState, role: Role, known: str) -> list[Instance]:
+        """The instance with this id, and whatever else the bake has launched for this role, in any state.
+
+        There may be a second one where the function died after it had launched one, EC2 did not show that yet, and a
+        subnet without room had some again: the token is another in each subnet.
+        """
+        found = {each.instance_id: each for each in self._tagged(state, role)}
+        return list((found | self._fleet.instances([known])).values())
+
+    def _tagged(self, state: BakeState, role: Role) -> list[Instance]:
+        return [each for each in self._aws.instances_of_bake(state.bake_id) if each.tags.get(BAKE_ROLE) == role]
 
     def launch(self, state: BakeState, wanted: Wanted) -> str | LaunchRefusal:
         """Launch it in the bake's subnet, or in another one of the group where there is no room; its id, or why not.

@@ -19,7 +19,7 @@ from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import execution_name
 from rollcall.workflow.names import is_scheduled, name_prefix
 from rollcall.workflow.state_texts import cut, listed_lines
-from rollcall.workflow.waiting import SOON
+from rollcall.workflow.waiting import next_wait
 
 from .answer import StepAnswer, over
 from .bake_aws import BakeAws
@@ -173,10 +173,12 @@ class BakeRun:
 
     def _put_back(self, state: BakeState) -> StepAnswer:
         words = self._putting_back.put_back(state)
+        now = self._clock()
         putting_back = replace(state, result=state.result or BakeResult.FAILED)
         if words is None:
-            return StepAnswer(putting_back, "put_back", SOON)
-        now = self._clock()
+            if state.phase != Phase.PUTTING_BACK:
+                putting_back = replace(putting_back, phase=Phase.PUTTING_BACK, phase_since=now)
+            return StepAnswer(putting_back, "put_back", next_wait(now - putting_back.phase_since))
         ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(words))
         well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
