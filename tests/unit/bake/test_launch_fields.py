@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from gzip import compress
 from typing import Any
 
 import pytest
+from botocore.handlers import base64_encode_user_data
 
 from rollcall.bake.launch_fields import instance_tags, launch_fields, launch_token, root_volume_key
 from rollcall.domain.bake_tags import Role
@@ -130,7 +133,21 @@ def test_a_version_with_interfaces_lends_its_groups_and_its_public_address_but_n
 )
 def test_profile_and_user_data_are_given_only_where_they_are_asked_for(profile: str, named: dict[str, str]) -> None:
     taken = fields(PRODUCTION, profile=profile, user_data="I2Nsb3VkLWNvbmZpZw==")
-    assert (taken["IamInstanceProfile"], taken["UserData"]) == (named, "#cloud-config")
+    assert (taken["IamInstanceProfile"], taken["UserData"]) == (named, b"#cloud-config")
+
+
+def test_user_data_that_is_compressed_arrives_as_it_is_in_the_version() -> None:
+    """As Terraform's cloudinit_config makes it by default. boto3 encodes once more what it is given."""
+    written = b64encode(compress(b"#cloud-config")).decode()
+    sent: dict[str, Any] = {"UserData": fields({}, user_data=written)["UserData"]}
+    base64_encode_user_data(sent)
+    assert sent["UserData"] == written
+    assert fields({}, user_data="#!no base64")["UserData"] == "#!no base64"
+
+
+def test_a_volume_that_is_not_to_be_encrypted_is_what_its_snapshot_is() -> None:
+    data = {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 20, "Encrypted": False}}]}
+    assert fields(data)["BlockDeviceMappings"][0]["Ebs"] == {"VolumeSize": 20, "DeleteOnTermination": True}
 
 
 def test_instance_and_volume_have_our_tags_and_no_others() -> None:

@@ -194,7 +194,7 @@ def test_with_the_groups_profile_and_user_data_its_job_runs_and_it_is_retired_as
     trial.world.tower.add_template("retire")
     assert trial.booted().next == "smoke"
     launch = trial.aws.launches[0]
-    assert (launch["UserData"], launch["IamInstanceProfile"]) == ("#!/bin/sh", {"Arn": PROFILE})
+    assert (launch["UserData"], launch["IamInstanceProfile"]) == (b"#!/bin/sh", {"Arn": PROFILE})
     (host,) = trial.world.tower.hosts.values()
     assert (host.name, host.inventory_id, host.variables["rollcall_smoke"]) == ("i-1", trial.inventory.id, True)
     assert host.marker is not None

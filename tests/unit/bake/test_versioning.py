@@ -129,6 +129,15 @@ def test_its_volume_is_no_smaller_than_the_images() -> None:
     assert changed(unsized, image_size=30)[0]["Ebs"] == {"VolumeType": "gp3"}
 
 
+@pytest.mark.parametrize(("encrypted", "left"), [(True, {}), (False, {"Encrypted": False})])
+def test_a_volume_of_an_encrypted_image_is_not_asked_for_without(encrypted: bool, left: dict[str, Any]) -> None:
+    root = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": False}}
+    own = {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-9", "Encrypted": encrypted}}
+    source = SOURCE._replace(data={"BlockDeviceMappings": [root]})
+    found: list[dict[str, Any]] = version_changes(source, IMAGE._replace(mappings=(own,)))["BlockDeviceMappings"]
+    assert found[0]["Ebs"] == left
+
+
 def test_other_devices_keep_their_snapshots_explicitly() -> None:
     data = {"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-data", "VolumeSize": 100}}
     local = {"DeviceName": "/dev/sdc", "VirtualName": "ephemeral0"}

@@ -122,6 +122,8 @@ def _devices(data: Mapping[str, Any], mappings: tuple[Mapping[str, Any], ...], r
     own = _volume_of(mappings, root)
     wanted = _volume_of(data.get("BlockDeviceMappings") or (), former_root)
     volume = {key: wanted[key] for key in TAKEN_VOLUME if key in wanted}
+    if not volume.get("Encrypted", True):
+        del volume["Encrypted"]  # of an encrypted snapshot no volume is made that is not (EbsBlockDevice)
     if volume.get("VolumeSize") and own.get("VolumeSize"):
         volume["VolumeSize"] = max(volume["VolumeSize"], own["VolumeSize"])  # smaller than its snapshot none can be
     yield {"DeviceName": root, "Ebs": {**volume, "DeleteOnTermination": True}}
@@ -134,9 +136,12 @@ def _volume_of(mappings: Any, device: str) -> Mapping[str, Any]:
     return next((each.get("Ebs") or {} for each in mappings if each.get("DeviceName") == device), {})
 
 
-def _decoded(user_data: str) -> str:
-    """User data as boto3 takes it: it encodes what it is given. One that is no base64 is given as it is."""
+def _decoded(user_data: str) -> str | bytes:
+    """User data as boto3 takes it: it encodes what it is given, text or (as gzip is) bytes.
+
+    One that is no base64 is given as it is.
+    """
     try:
-        return b64decode(user_data, validate=True).decode()
-    except (NoBase64, UnicodeDecodeError):
+        return b64decode(user_data, validate=True)
+    except NoBase64:
         return user_data

@@ -38,8 +38,8 @@ def version_changes(source: TemplateVersion, image: Image) -> dict[str, Any]:
     """What a version with this image has else than its source, in RequestLaunchTemplateData's fields. Pure.
 
     Devices that the image maps keep size, type and encryption, and lose their snapshot for the image's; the volume is
-    no smaller than the image's, for EC2 refuses that. The others keep their snapshots, which a new version loses unless
-    it names them (API reference, CreateLaunchTemplateVersion, SourceVersion).
+    no smaller than the image's and no less encrypted, for EC2 refuses that. The others keep their snapshots, which a
+    new version loses unless it names them (API reference, CreateLaunchTemplateVersion, SourceVersion).
     """
     mappings = source.data.get("BlockDeviceMappings") or ()
     changes: dict[str, Any] = {"ImageId": image.id}
@@ -54,7 +54,10 @@ def _mapping(own: Mapping[str, Any], mapped: Mapping[str, Mapping[str, Any]]) ->
     if volume is None or own.get("DeviceName", "") not in mapped:
         return dict(own)
     kept = {key: value for key, value in volume.items() if key != "SnapshotId"}
-    smallest = mapped[own["DeviceName"]].get("VolumeSize")
+    image = mapped[own["DeviceName"]]
+    if image.get("Encrypted") and not kept.get("Encrypted", True):
+        del kept["Encrypted"]
+    smallest = image.get("VolumeSize")
     if smallest and kept.get("VolumeSize", smallest) < smallest:
         kept["VolumeSize"] = smallest
     return {**own, "Ebs": kept}
