@@ -12,7 +12,7 @@ from rollcall.aws.images import Image
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
 from rollcall.bake.preflight import Preflight
-from rollcall.domain.errors import TowerDenied, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall.domain.jobs import LaunchTerms
 from unit.fakes import ACCOUNT, REGION
@@ -78,6 +78,66 @@ def against(bake: BakeWorld, what: str) -> tuple[str, str]:
     found = judged(bake).objections
     assert [each.what for each in found] == [what]
     return found[0].reason, found[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "request_", "refused"),
+    [
+        ("$Latest", {}, True),
+        ("$Latest", {"pin": True}, False),
+        ("$Latest", {"pin": True, "roll_out": False}, True),
+        ("$Default", {}, False),
+        ("1", {}, False),
+    ],
+)
+def test_a_group_on_the_newest_version_would_launch_an_image_whatever_its_roll_out_comes_to(
+    version: str, request_: dict[str, Any], refused: bool
+) -> None:
+    bake = world(**request_)
+    template = {"LaunchTemplateId": "lt-1", "Version": version}
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
+    first = bake.aws.made_versions["1"]
+    bake.aws.made_versions |= {"$Latest": first, "$Default": first}
+    bake.aws.version = lambda template, version: bake.aws.made_versions.get(version)  # type: ignore[method-assign]
+    assert objections(bake) == ({"on $Latest"} if refused else set())
+
+
+def test_a_smoke_test_that_provisions_needs_the_groups_jobs_in_the_inventory_of_bakes() -> None:
+    """Else it would fail after the image was made."""
+    bake = world(smoke="provision")
+    bake.group(retire_job_template="retire")
+    bake.tower.add_template("retire")
+    assert objections(bake) == set()
+    for name in ("provision", "retire"):
+        template = bake.tower.templates[name]
+        bake.tower.templates[name] = replace(template, asks_inventory=False, inventory_id=1)
+    assert [each.what for each in judged(bake).objections] == ["another inventory"] * 2
+    bake.request["smoke"] = "boot"
+    assert objections(bake) == set()
+
+
+def test_a_retire_job_that_is_not_there_speaks_only_against_a_smoke_test_that_provisions() -> None:
+    bake = world(smoke="provision")
+    bake.group(retire_job_template="retire")
+    reason, remedy = against(bake, "retire job template")
+    assert "rollcall:retire-job-template names no template" in reason
+    assert "smoke=boot" in remedy
+
+
+@pytest.mark.parametrize("named", ["in the input", "in the version"])
+def test_a_parameter_that_may_not_be_read_is_an_objection_and_no_error_of_the_step(named: str) -> None:
+    """The template permits AWS's own alone: a parameter of yours may hold a secret."""
+    bake = world(**({"base_image": "ssm:/golden"} if named == "in the input" else {}))
+    if named == "in the version":
+        bake.version(ImageId="resolve:ssm:/golden")
+
+    def denied(name: str) -> str:
+        raise AwsDenied(f"GetParameters {name}")
+
+    bake.aws.image_parameter = denied  # type: ignore[method-assign]
+    reason, remedy = against(bake, "base image's parameter")
+    assert "/golden" in reason
+    assert "permit ssm:GetParameters on it" in remedy
 
 
 # Each objection, by what is wrong

@@ -15,7 +15,7 @@ from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
-from rollcall.domain.errors import BadSettings, TowerDenied, TowerRejected, TowerUnavailable
+from rollcall.domain.errors import AwsDenied, BadSettings, TowerDenied, TowerRejected, TowerUnavailable
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.objections import Objection
 from rollcall.hosts.removal import inventories_of_our_groups
@@ -77,6 +77,7 @@ class PreflightObserver:
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
         self._types = types or LaunchTypes(settings.region)
         self._keys = keys or EncryptionKeys(settings.region)
+        self._denied: dict[str, None] = {}  # parameters that may not be read
 
     def preflight(self, raw: object, execution: str) -> Preflight:
         """What pre-flight comes to. raw: the input of the execution. execution: its name."""
@@ -116,6 +117,7 @@ class PreflightObserver:
             previous=previous,
             base=base,
             base_named=named,
+            denied=tuple(self._denied),
             instance_type=_builders_type(request, details, version, base, types),
             subnet=_roomiest(subnets),
             types=types,
@@ -138,15 +140,23 @@ class PreflightObserver:
         """The image that a version launches."""
         named = str(version.data.get("ImageId", "")) if version else ""
         if named.startswith(PARAMETER_IMAGE):
-            named = self._aws.image_parameter(named.removeprefix(PARAMETER_IMAGE)) or ""
+            named = self._parameter(named.removeprefix(PARAMETER_IMAGE))
         return self._aws.image(named) if named else None
 
     def _base_named(self, request: BakeRequest, previous: Image | None) -> str:
         if request.base_image == CURRENT:
             return previous.id if previous else ""
         if request.base_image.startswith(PARAMETER):
-            return self._aws.image_parameter(request.base_image.removeprefix(PARAMETER)) or ""
+            return self._parameter(request.base_image.removeprefix(PARAMETER))
         return request.base_image
+
+    def _parameter(self, name: str) -> str:
+        """The image that a parameter names; empty where there is none, or it may not be read."""
+        try:
+            return self._aws.image_parameter(name) or ""
+        except AwsDenied:
+            self._denied[name] = None
+            return ""
 
     def _last(self, group: str) -> Baked | None:
         """What the last bake of the group began with whose image is in a version and was not rolled back."""
@@ -203,6 +213,7 @@ class PreflightObserver:
         if of_groups is None:
             raise TowerUnavailable("which inventories hold instances of groups could not be read")
         provisioning = _found(self._tower.job_template, settings.job_template or "") if settings else None
+        retire = _found(self._tower.job_template, settings.retire_job_template or "") if settings else None
         project, unread = None, ""
         if template is not None and not isinstance(template, BadSettings) and template.project_id is not None:
             try:
@@ -214,7 +225,8 @@ class PreflightObserver:
             terms=terms,
             inventory=inventory,
             may_change=not isinstance(inventory, Inventory) or self._tower.may_change(inventory),
-            provisioning=None if provisioning is None or isinstance(provisioning, BadSettings) else provisioning.id,
+            provisioning=None if isinstance(provisioning, BadSettings) else provisioning,
+            retire=retire,
             of_groups=of_groups,
             project=project,
             unread=unread,

@@ -30,15 +30,16 @@ if TYPE_CHECKING:
 class TowerInput:
     """What Tower shows. template, inventory: what is named, the error of what cannot be found, None for nothing named.
 
-    provisioning: the id of the group's provisioning template, None without. own_inventory: the id of the group's;
-    of_groups: those of all groups. project: None where it is not known; unread: why not.
+    provisioning: the group's provisioning template, None without; retire: its retire template, likewise, or the error.
+    of_groups: the ids of the inventories of all groups. project: None where it is not known; unread: why not.
     """
 
     template: JobTemplate | BadSettings | None = None
     terms: LaunchTerms | None = None
     inventory: Inventory | BadSettings | None = None
     may_change: bool = True
-    provisioning: int | None = None
+    provisioning: JobTemplate | None = None
+    retire: JobTemplate | BadSettings | None = None
     of_groups: frozenset[int] = frozenset()
     project: Project | None = None
     unread: str = ""
@@ -52,10 +53,11 @@ class PreflightInput:
     group. details: None where there is no such group; then the rest is as if there was nothing. settings: None for a
     group that did not opt in, or whose tags cannot be read. version: what the group launches; template: its launch
     template; None where they are not there, or it has none. template_arn: of that. previous: the version's image.
-    base: the image to begin with, None if it is not there; base_named: its id, or what was to name one. instance_type:
-    the builder's, empty where none is known. types: architectures by the name of each type that matters.
-    security_groups: those that are there. trials: dry runs that EC2 refused, by what would have been launched. keys:
-    of the volumes. role: the ARN of bake's. last: what the last bake that went well began with.
+    base: the image to begin with, None if it is not there; base_named: its id, or what was to name one. denied:
+    parameters of Systems Manager that may not be read. instance_type: the builder's, empty where none is known. types:
+    architectures by the name of each type that matters. security_groups: those that are there. trials: dry runs that
+    EC2 refused, by what would have been launched. keys: of the volumes. role: the ARN of bake's. last: what the last
+    bake that went well began with.
     """
 
     request: BakeRequest
@@ -71,6 +73,7 @@ class PreflightInput:
     previous: Image | None = None
     base: Image | None = None
     base_named: str = ""
+    denied: tuple[str, ...] = ()
     instance_type: str = ""
     subnet: str = ""
     types: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
 
+LATEST = "$Latest"
 AMAZON = "amazon"  # owner alias of AWS's own images
 
 
@@ -127,6 +128,12 @@ def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objectio
             "give the group a version that is there",
         )
         return
+    if given.own_version == LATEST and not (given.request.roll_out and given.request.pin):
+        yield Objection(
+            "on $Latest",
+            "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
+            "give the group a number, or roll out with pin=true, which has the cycle set one first",
+        )
     tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
     if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
         allow = command(
@@ -146,7 +153,14 @@ def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objectio
 def _base(given: PreflightInput) -> Iterator[Objection]:
     base = given.base
     if base is None:
-        if given.version is not None:
+        if given.denied and not given.base_named:
+            yield Objection(
+                "base image's parameter",
+                f"bake may not read the parameter {listed(given.denied)}, which names the base image",
+                "let a policy of yours on the role of BakeFunction permit ssm:GetParameters on it, or name an image by "
+                "its id",
+            )
+        elif given.version is not None:
             yield Objection(
                 "base image",
                 f"base image {given.base_named or given.request.base_image} is not there, or not for this account",

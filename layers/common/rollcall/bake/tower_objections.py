@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
-from rollcall.domain.settings import JOB_TAG
+from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
 from rollcall.domain.shell_commands import set_tag_command
+from rollcall.hosts.job_templates import limit_objections, retire_objections
 
 from .request import Smoke
 
@@ -40,12 +41,33 @@ def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
         yield Objection("job template", f"job template for bakes: {template}", f"correct the tag {JOB_TEMPLATE_TAG}")
     else:
         yield from _job_template(given, template)
-    if given.request.smoke == Smoke.PROVISION and given.tower.provisioning is None:
+    if given.request.smoke == Smoke.PROVISION:
+        yield from _smoke_test(given)
+
+
+def _smoke_test(given: PreflightInput) -> Iterator[Objection]:
+    """What keeps the group's jobs from being run in the inventory of bakes."""
+    tower, settings = given.tower, given.settings
+    provisioning = tower.provisioning
+    if provisioning is None or settings is None:
         yield Objection(
             "smoke test",
             f"a smoke test that provisions runs the group's job, and its tag {JOB_TAG} names none",
             "set it, or bake with smoke=boot",
         )
+        return
+    if isinstance(tower.retire, BadSettings):
+        yield Objection(
+            "retire job template",
+            f"a smoke test that provisions retires its instance, and the tag {RETIRE_TAG} names no template: "
+            f"{tower.retire}",
+            "correct the tag, or bake with smoke=boot",
+        )
+    if tower.inventory is None or isinstance(tower.inventory, BadSettings):
+        return
+    yield from limit_objections(provisioning, tower.inventory, settings)
+    if tower.retire is not None and not isinstance(tower.retire, BadSettings):
+        yield from retire_objections(tower.retire, tower.inventory, settings, provisioning)
 
 
 def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
@@ -74,7 +96,7 @@ def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
 
 def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Objection]:
     where = f"job template {template.name!r}"
-    if template.id == given.tower.provisioning:
+    if given.tower.provisioning and template.id == given.tower.provisioning.id:
         yield Objection(
             "the provisioning template",
             f"{where} is the one that provisions the group's instances (tag {JOB_TAG})",
