@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcall.bake.request import Smoke
+from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.baking.request import BakeOptions, request_of
 from rollcall_cli.baking.run import BakeRun, bake_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
-from rollcall_cli.workflows.executions import DRY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcall.cycle.request import Follow, Protected, Standby
+from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.cycling.refresh import Stop
 from rollcall_cli.cycling.request import CycleOptions, OnFailure, request_of
 from rollcall_cli.cycling.run import CycleRun, cycle_executions
@@ -14,7 +15,6 @@ from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
-from rollcall_cli.workflows.executions import DRY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rollcall.aws.client import aws_error, aws_errors
 from rollcall.domain.errors import AwsRejected, AwsUnavailable
-from rollcall.workflow.names import execution_name, key_of
+from rollcall.workflow.names import execution_name, is_dry_run, key_of
 from rollcall_cli.scaling_group import moment_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ type Json = dict[str, Any]
 HISTORY_PAGE = 10  # events; while nothing fails the newest state is among the last four
 HISTORY_PAGES = 12  # more than a step that fails at each of its tries can put before the newest state
 STARTED_BEFORE = 5.0  # seconds; what AWS says began longer ago was not started by this call
-DRY_KEY = "dry-"  # how the key of a dry run begins: no other is to be taken for it
 
 
 class Status(StrEnum):
@@ -229,8 +228,7 @@ class Executions[S]:
             pages = self._client.get_paginator("list_executions").paginate(stateMachineArn=self._machine, **wanted)
             for page in pages:
                 for each in page["executions"]:
-                    key = key_of(each["name"], group)
-                    if key and not key.startswith(DRY_KEY):
+                    if key_of(each["name"], group) and not is_dry_run(each["name"], group):
                         yield each["executionArn"]
 
     def _history(self, arn: str) -> Iterator[Json]:

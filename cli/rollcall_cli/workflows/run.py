@@ -13,11 +13,11 @@ from rich.text import Text
 from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.names import key_of, timestamp_key
+from rollcall.workflow.names import DRY_KEY, is_dry_run, timestamp_key
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
 
-from .executions import DRY_KEY, Execution, Executions, Started
+from .executions import Execution, Executions, Started
 from .following import follow
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class WorkflowRun[E: Execution[Any]](ABC):
             )
 
     def _how_to_go_on(self, started: Started) -> str:
-        if key_of(started.name, self._group).startswith(DRY_KEY):
+        if is_dry_run(started.name, self._group):
             return "The dry run goes on by itself, and changes nothing."
         named = options("--key", [self._key] if self._key else [])
         words = {

@@ -46,6 +46,12 @@ def test_one_that_ec2_does_not_show_yet_stays(scene: Scene) -> None:
     assert scene.plan() == Plan()
 
 
+def test_the_host_of_an_instance_that_serves_is_a_groups_whatever_its_marker_says(scene: Scene) -> None:
+    """Variables can be edited: no one may have it removed by a time that is over."""
+    scene.instance("i-a").host("i-a", role="builder", until=NOW - 1, bake="0123456789ab")
+    assert not scene.plan().removals
+
+
 def test_forgetting_the_group_that_is_baked_for_leaves_its_builder_alone(scene: Scene) -> None:
     host_of_bake(scene, UNTIL)
     assert scene.instance("i-a", group=None).plan(RunOptions(forget=frozenset({"web"}))) == Plan()

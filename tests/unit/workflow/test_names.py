@@ -7,7 +7,16 @@ from datetime import date
 
 import pytest
 
-from rollcall.workflow.names import execution_name, key_of, name_prefix, schedule_key, timestamp_key, version_key
+from rollcall.workflow.names import (
+    execution_name,
+    is_dry_run,
+    key_of,
+    name_prefix,
+    schedule_key,
+    timestamp_key,
+    version_key,
+    without_dry_runs,
+)
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
@@ -23,6 +32,13 @@ def test_a_name_begins_with_its_group_and_ends_with_its_key() -> None:
     assert re.fullmatch(r"web-blue-[0-9a-f]{8}-sched-2026-12-06", name)
     assert key_of(name, "web/blue") == "sched-2026-12-06"
     assert key_of(name, "web-blue") == ""
+
+
+def test_a_dry_run_is_told_by_its_key_and_runs_beside_others() -> None:
+    dry, other = execution_name("web", "dry-20261201T030000"), execution_name("web", "sched-2026-12-06")
+    assert without_dry_runs([dry, other], "web") == [other]
+    assert not is_dry_run(execution_name("dry-web", "v7"), "dry-web")
+    assert not is_dry_run(dry, "db")
 
 
 def test_groups_whose_names_look_alike_have_names_of_their_own() -> None:

@@ -17,7 +17,7 @@ from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, R
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import is_scheduled, name_prefix
+from rollcall.workflow.names import is_scheduled, name_prefix, without_dry_runs
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import next_wait
 
@@ -145,7 +145,7 @@ class BakeRun:
             self._bake,
             self._tower,
             self._fleet,
-            running=lambda group: Executions(self._bake.machine).running(name_prefix(group)),
+            running=lambda group: without_dry_runs(Executions(self._bake.machine).running(name_prefix(group)), group),
             aws=self._aws,
         )
 

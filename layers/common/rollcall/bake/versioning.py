@@ -9,7 +9,7 @@ from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import version_description
 from rollcall.domain.errors import AwsRejected
 from rollcall.workflow.group_versions import base_template, own_version
-from rollcall.workflow.names import execution_name
+from rollcall.workflow.names import bake_key, execution_name
 
 from .answer import StepAnswer, over
 from .news import BakeEvent, BakeNews
@@ -31,7 +31,7 @@ DEFAULT = "$Default"
 
 def cycle_name(state: BakeState) -> str:
     """The name of the execution of Cycle that rolls the image of a bake out. Pure."""
-    return execution_name(state.group, f"bake-{state.bake_id}")
+    return execution_name(state.group, bake_key(state.bake_id))
 
 
 def version_changes(source: TemplateVersion, image: Image) -> dict[str, Any]:

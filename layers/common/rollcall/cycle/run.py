@@ -19,7 +19,7 @@ from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import is_scheduled, name_prefix
+from rollcall.workflow.names import is_scheduled, name_prefix, without_dry_runs
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import SOON, next_wait
 
@@ -152,7 +152,7 @@ class CycleRun:
         machine = machine_of(state.execution)
 
         def running(group: str) -> list[str]:
-            return Executions(machine).running(name_prefix(group))
+            return without_dry_runs(Executions(machine).running(name_prefix(group)), group)
 
         return PreflightObserver(
             self._settings,

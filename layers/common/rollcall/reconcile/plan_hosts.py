@@ -77,7 +77,7 @@ def classify_host(given: PlanInput, inventory: Inventory, host: DumpedHost, mark
     membership, instance = given.membership(marker.instance_id), given.instance(marker.instance_id)
     if not given.concerns_host(marker):
         return Classified(Situation.NO_CONCERN)
-    if (until := kept_until(host.variables)) is not None:
+    if membership is None and (until := kept_until(host.variables)) is not None:
         return _of_bake(instance, given.age(host), until, given.snapshot.now)
     if membership and membership.resting:
         return Classified(Situation.RESTING)

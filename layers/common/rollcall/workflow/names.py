@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
 GROUP_MAX = 40  # characters
@@ -19,6 +20,7 @@ HASH_LENGTH = 8  # hexadecimal digits
 KEY_MAX = 30  # characters; with the group, its hash and two hyphens 80: Step Functions' maximum
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 BY_TAG = re.compile(r"sched-\d{4}-\d\d-\d\d|v\d+", re.ASCII)  # keys of those that a tag makes due
+DRY_KEY = "dry-"  # begins the keys of dry runs: no other execution is to be taken for one
 TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
 
 
@@ -64,6 +66,16 @@ def timestamp_key(now: float) -> str:
 def is_scheduled(name: str, group: str) -> bool:
     """Whether a group's execution was started by its tag: by schedule, or for a new version."""
     return BY_TAG.fullmatch(key_of(name, group)) is not None
+
+
+def is_dry_run(name: str, group: str) -> bool:
+    """Whether a group's execution changes nothing, by the key that the command gives it."""
+    return key_of(name, group).startswith(DRY_KEY)
+
+
+def without_dry_runs(names: Iterable[str], group: str) -> list[str]:
+    """The names of a group's executions that may change something, in their order."""
+    return [each for each in names if not is_dry_run(each, group)]
 
 
 def _cleaned_key(key: str) -> str:
