@@ -145,5 +145,21 @@ def test_other_devices_keep_their_snapshots_explicitly() -> None:
     assert changed(data, local, none) == [data, local, none]
 
 
+def test_a_root_volume_keeps_its_size_though_the_new_images_root_is_named_otherwise() -> None:
+    """Else instances would have an empty volume more, and a root volume as large as the image's."""
+    volume = {"VolumeSize": 50, "Encrypted": True}
+    data = {"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 9}}
+    aws = cloud()
+    aws.known["ami-1"] = image(1, root_device="/dev/sda1")
+    mappings = [{"DeviceName": "/dev/sda1", "Ebs": volume}, data]
+    aws.made_versions["1"] = SOURCE._replace(data={**SOURCE.data, "BlockDeviceMappings": mappings})
+    made(aws, previous_image="ami-1")
+    assert aws.made_versions["2"].data["BlockDeviceMappings"] == [{"DeviceName": "/dev/xvda", "Ebs": volume}, data]
+    both = [*mappings, {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 60}}]
+    source = SOURCE._replace(data={"BlockDeviceMappings": both})
+    names = [each["DeviceName"] for each in version_changes(source, IMAGE, "/dev/sda1")["BlockDeviceMappings"]]
+    assert names == ["/dev/sda1", "/dev/sdf", "/dev/xvda"]
+
+
 def test_a_version_without_mappings_gets_none() -> None:
     assert version_changes(SOURCE, IMAGE) == {"ImageId": "ami-9"}

@@ -34,19 +34,30 @@ def cycle_name(state: BakeState) -> str:
     return execution_name(state.group, bake_key(state.bake_id))
 
 
-def version_changes(source: TemplateVersion, image: Image) -> dict[str, Any]:
+def version_changes(source: TemplateVersion, image: Image, former_root: str = "") -> dict[str, Any]:
     """What a version with this image has else than its source, in RequestLaunchTemplateData's fields. Pure.
 
     Devices that the image maps keep size, type and encryption, and lose their snapshot for the image's; the volume is
     no smaller than the image's and no less encrypted, for EC2 refuses that. The others keep their snapshots, which a
     new version loses unless it names them (API reference, CreateLaunchTemplateVersion, SourceVersion).
+
+    former_root: the root device of the source's image; its mapping becomes that of the new one's, which may be named
+    otherwise, for else each instance had an empty volume more.
     """
     mappings = source.data.get("BlockDeviceMappings") or ()
     changes: dict[str, Any] = {"ImageId": image.id}
     if mappings:
         mapped = {each.get("DeviceName", ""): each.get("Ebs") or {} for each in image.mappings}
-        changes["BlockDeviceMappings"] = [_mapping(each, mapped) for each in mappings]
+        named = {each.get("DeviceName", "") for each in mappings}
+        moves = former_root not in mapped and image.root_device not in named
+        renamed = {former_root: image.root_device} if moves else {}
+        changes["BlockDeviceMappings"] = [_mapping(_renamed(each, renamed), mapped) for each in mappings]
     return changes
+
+
+def _renamed(own: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    name = own.get("DeviceName", "")
+    return {**own, "DeviceName": names[name]} if name in names else own
 
 
 def _mapping(own: Mapping[str, Any], mapped: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -111,10 +122,11 @@ class Versioning:
         image = self._aws.image(state.image_id)
         if image is None:
             raise AwsRejected("it is not there any more")
+        former = self._aws.image(state.previous_image) if state.previous_image else None
         description = version_description(state.bake_id, image.id)
         return self._aws.create_version(
             source,
-            version_changes(source, image),
+            version_changes(source, image, former.root_device if former else ""),
             description=description if self._is_rolled_out(state) else f"{description} {NOT_ROLLED_OUT}",
             token=f"rollcall-{state.bake_id}",
         )
