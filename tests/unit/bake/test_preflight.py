@@ -451,6 +451,11 @@ def test_the_account_alone_does_not_let_auto_scaling_use_a_key() -> None:
     assert "kms:CreateGrant" in remedy
 
 
+def test_what_a_policy_denies_is_not_what_it_allows() -> None:
+    denied = {"Effect": "Deny", "Action": "kms:*", "Principal": {"AWS": SERVICE_ROLE}}
+    assert objections(encrypted({"Statement": [ROOT, denied]})) == {f"key {KEY}: Auto Scaling's role of the group"}
+
+
 def test_a_grant_is_as_good_as_the_policy() -> None:
     bake = encrypted({"Statement": [ROOT]})
     grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}

@@ -204,6 +204,13 @@ def test_too_many_at_once_are_not_removed_unless_it_is_forced() -> None:
     assert len(plan(**many, force=True).disable) == 15
 
 
+def test_versions_alone_may_be_too_many() -> None:
+    protected = [image(number, protection="enabled") for number in range(20, 0, -1)]
+    stopped = plan(images=protected, versions=versions(20, default=20), share=0.25)
+    assert stopped.stopped.startswith("15 of 20 versions would go at once")
+    assert gone(stopped) == ([], [], [])
+
+
 def test_five_removals_are_never_too_many() -> None:
     few = plan(images=images(10), versions=versions(10, default=10), share=0.0)
     assert len(few.disable) == 5

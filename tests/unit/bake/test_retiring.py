@@ -71,6 +71,16 @@ def test_the_image_of_a_version_that_cannot_be_deleted_stays() -> None:
     assert report.warnings == report.failed
 
 
+def test_a_disabled_image_of_a_version_that_cannot_be_deleted_is_not_set_to_go_either() -> None:
+    aws = FakeBakeAws(*images(6, 2), image(1, state=DISABLED), versions=versions(6, default=6))
+    aws.refuses = ("delete 1",)
+    retire(aws)
+    assert DISABLED_AT not in aws.known["ami-1"].tags
+    aws.refuses = ()
+    retire(aws)
+    assert aws.known["ami-1"].tags[DISABLED_AT] == moment_text(NOW)
+
+
 def test_where_no_version_can_be_deleted_no_image_goes() -> None:
     aws = eight()
     aws.refuses = ("delete versions",)

@@ -14,8 +14,10 @@ from rollcall.bake.run import LIFE, require_settled
 from rollcall.bake.state import BakeResult
 from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerDenied, TowerUnavailable
+from rollcall.domain.groups import AddressKind
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
+from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, EXECUTION, BakeWorld
 from .baked import images
@@ -151,6 +153,16 @@ def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
         again.aws.known[newer.id] = newer
         again.request["base_image"] = newer.id
     assert again.until().result == result
+
+
+def test_what_was_rolled_back_is_baked_again_though_nothing_is_new() -> None:
+    """The group is not on it."""
+    first = world(base_image=BASE)
+    first.rolls_out = "rolled back"
+    assert first.until().version == "2"
+    again = world(base_image=BASE, only_if_new=True)
+    again.aws.known |= first.aws.known
+    assert again.until().result == BakeResult.SUCCEEDED
 
 
 # What goes wrong
@@ -321,6 +333,38 @@ def test_while_tower_is_away_the_builder_is_terminated_all_the_same() -> None:
     assert bake.living() == []
 
 
+def test_the_host_of_a_builder_that_ec2_has_forgotten_goes() -> None:
+    """An instance is shown for an hour after it was terminated; Tower may be away for longer."""
+    bake = world()
+    bake.until("provision")
+    bake.fleet.known_instances.clear()
+    bake.step("put_back", {"Error": "TowerUnavailable", "Cause": ""})
+    assert bake.hosts() == set()
+
+
+def test_another_host_of_the_builders_name_is_not_taken_over() -> None:
+    bake = world()
+    bake.until("register")
+    builders = bake.tower.by_reference["builders"]
+    bake.tower.add_host(builders, bake.state["builder"], variables={"ansible_host": "10.9.9.9"})
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "has a host i-00000000000000001 that is not of this bake" in ended.reason
+    assert len(bake.tower.runs) == 0
+
+
+def test_a_stale_host_at_the_builders_address_is_removed_before_its_job() -> None:
+    bake = world()
+    bake.until("register")
+    [builder] = bake.fleet.known_instances.values()
+    marker = {"group": "web", "instance_id": "i-old", "account": ACCOUNT, "region": REGION, "vpc": builder.facts["vpc"]}
+    address = builder.addresses[AddressKind.PRIVATE]
+    stale = {"ansible_host": address, MARKER: marker}
+    bake.tower.add_host(bake.tower.by_reference["builders"], "i-old", variables=stale, created_at=0.0)
+    bake.until("image")
+    assert bake.hosts() == {builder.instance_id}
+
+
 def test_a_token_that_may_not_remove_the_host_is_said_and_the_builder_goes() -> None:
     bake = world()
     bake.until("provision")
@@ -447,6 +491,16 @@ def test_one_that_has_ended_is_left_alone() -> None:
     assert bake.deaths.made == before
 
 
+def test_one_that_has_failed_by_itself_is_published_once() -> None:
+    """Its execution's status is an event, too."""
+    bake = world()
+    bake.job_ends = Outcome.FAILED
+    bake.until()
+    assert published(bake) == [BakeEvent.FAILED]
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    assert bake.run().settle({**ABORTED, "status": "FAILED"}).news == ()
+
+
 def test_one_whose_input_names_no_group_left_nothing() -> None:
     answer = world().run().settle({**ABORTED, "input": json.dumps({"grp": "web"})})
     assert (answer.next, answer.news) == ("succeeded", ())
@@ -458,8 +512,9 @@ def test_one_whose_input_names_no_group_left_nothing() -> None:
 def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() -> None:
     bake = world()
     bake.until("provision")
+    bake.clock.now = bake.state["until"] + LATE_AFTER - 1
     assert bake.run().sweep() == []
-    bake.clock.now = bake.state["until"] + LATE_AFTER + 1
+    bake.clock.now = bake.state["until"] + LATE_AFTER
     lines = bake.run().sweep()
     assert lines[0].startswith("builder i-00000000000000001 of bake")
     assert (bake.living(), bake.hosts()) == ([], set())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.aws.builders import Builders
-from rollcall.aws.executions import RUNNING, Executions
+from rollcall.aws.executions import Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.bake_tags import BAKE_EXECUTION, GROUP_TAGS
@@ -124,7 +124,7 @@ class BakeStarter:
 
     def _settle_execution(self, name: str) -> None:
         execution = self._executions.find(name)
-        if execution is None or execution.status == RUNNING or execution.status not in ENDED:
+        if execution is None or execution.status not in ENDED:
             return
         if (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:
             self._functions.send(self._function, settling_event(execution))
