@@ -416,6 +416,7 @@ def test_a_project_that_is_updated_by_its_jobs_is_named() -> None:
     bake = world()
     bake.tower.projects[5] = bake.tower.projects[5]._replace(updates_on_launch=True)
     assert "is updated as the job starts" in judged(bake).warnings[0]
+    assert "a bake by schedule is made every time" in judged(bake).warnings[0]
 
 
 def test_while_tower_is_away_nothing_is_judged() -> None:

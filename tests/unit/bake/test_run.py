@@ -136,8 +136,9 @@ def test_a_refused_bake_has_all_its_objections() -> None:
         ({}, "", BakeResult.SUCCEEDED),
         ({"only_if_new": True}, "revision", BakeResult.SUCCEEDED),
         ({"only_if_new": True}, "base", BakeResult.SUCCEEDED),
+        ({"only_if_new": True}, "at launch", BakeResult.SUCCEEDED),
     ],
-    ids=["the same", "by hand", "another revision", "another base image"],
+    ids=["the same", "by hand", "another revision", "another base image", "a revision that is not known before"],
 )
 def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
     asked: dict[str, Any], changed: str, result: BakeResult
@@ -148,6 +149,8 @@ def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
     again.aws.known |= first.aws.known
     if changed == "revision":
         again.tower.projects[5] = again.tower.projects[5]._replace(revision="f00d")
+    if changed == "at launch":
+        again.tower.projects[5] = again.tower.projects[5]._replace(updates_on_launch=True)
     if changed == "base":
         newer = again.aws.known[BASE]._replace(id="ami-00000000000000002")
         again.aws.known[newer.id] = newer

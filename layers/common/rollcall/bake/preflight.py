@@ -105,7 +105,8 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
     inventory = None if isinstance(tower.inventory, BadSettings) else tower.inventory
     template = None if isinstance(tower.template, BadSettings) else tower.template
     revision = tower.project.revision if tower.project else ""
-    same = base is not None and nothing_new(Baked(base.id, revision), given.last)
+    known = "" if tower.project and tower.project.updates_on_launch else revision  # the job may run a newer one
+    same = base is not None and nothing_new(Baked(base.id, known), given.last)
     words = f"base image {base.id} and revision {revision} were baked already" if same and base else ""
     return Plan(
         base=BaseImage(base.id, base.name, base.architecture, base.owner, base.root_device) if base else BaseImage(),
@@ -150,8 +151,8 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
         yield f"what is new in the playbook's project cannot be seen: {given.tower.unread}"
     if given.tower.project and given.tower.project.updates_on_launch:
         yield (
-            f"project {given.tower.project.name!r} is updated as the job starts: whether it has anything new is judged "
-            "by its last update"
+            f"project {given.tower.project.name!r} is updated as the job starts, so whether it has anything new is not "
+            "known before: a bake by schedule is made every time"
         )
     for key in given.keys:
         yield from key_warnings(key)
