@@ -272,6 +272,22 @@ def test_a_second_builder_that_a_dead_function_launched_goes_with_the_first_and_
     assert bake.living("builder") == []
 
 
+def test_a_second_instance_of_the_smoke_test_goes_with_the_first() -> None:
+    bake = world()
+    bake.until("smoke")
+    bake.aws.no_room = {"subnet-1"}
+    bake.step("smoke")
+    bake.aws.no_room = set()
+    bake.aws.unseen = set(bake.living("smoke"))
+    bake.state["smoke_instance"] = ""
+    bake.step("smoke")
+    assert len(bake.living("smoke")) == 2
+    bake.aws.unseen = set()
+    bake.goes_on()
+    bake.until("version")
+    assert bake.living() == []
+
+
 def test_what_is_put_back_for_long_is_looked_at_less_and_less_often() -> None:
     """An execution may have 25,000 events."""
     bake = world()

@@ -180,6 +180,15 @@ def test_old_images_are_retired_four_times_a_day(scene: Scene) -> None:
     assert scene.run(every=None).outcome.retired == []
 
 
+def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -> None:
+    """How much is to be kept is in them; the bake function would fail for them, too, and sound its alarm."""
+    scene.group("web", "weekly")
+    scene.now = NOW - NOW % RETIRE_EVERY
+    outcome = scene.run().outcome
+    assert (outcome.retired, scene.functions.sent) == ([], [])
+    assert list(outcome.errors) == ["bakes of group web"]
+
+
 def test_without_time_nothing_is_begun(scene: Scene) -> None:
     scene.group("web", SUNDAYS)
     scene.seconds_left = LEAST_TIME - 1

@@ -112,7 +112,8 @@ class SmokeTest:
     def _ended(self, state: BakeState, outcome: SmokeOutcome) -> StepAnswer:
         self._tag(state, outcome)
         if state.smoke_instance:
-            self._aws.terminate([state.smoke_instance])
+            tried = self._launching.find_all(state, Role.SMOKE, state.smoke_instance)
+            self._aws.terminate([each.instance_id for each in tried if each.living])
         return StepAnswer(replace(state, smoke=outcome.value), "version")
 
     def _has_passed(self, state: BakeState) -> bool:

@@ -98,10 +98,10 @@ class BakeStarter:
 
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         name = running.group.name
+        tag = require_readable_tags(running.group)
         if self._retires(every):
             self._functions.send(self._function, retire_event(name))
             self.outcome.retired.append(name)
-        tag = require_readable_tags(running.group)
         due = due_bake(name, tag, running.created, self._clock(), every) if tag else None
         if due and self._executions.find(due.name) is None and self._executions.start(due.name, due.request):
             self.outcome.started.append(due)
