@@ -119,17 +119,26 @@ def test_an_image_that_was_not_rolled_out_says_so() -> None:
     assert (done.next, done.state.result) == ("retain", BakeResult.BAKED)
 
 
-@pytest.mark.parametrize(("default", "pin", "moves_back"), [("2", True, True), ("1", True, False), ("2", False, False)])
-def test_the_default_version_moves_back_if_the_bake_has_moved_it(default: str, pin: bool, moves_back: bool) -> None:
+@pytest.mark.parametrize(("default", "before", "moves_back"), [("2", "1", True), ("1", "1", False), ("2", "", False)])
+def test_the_default_version_moves_back_if_the_bake_has_moved_it(default: str, before: str, moves_back: bool) -> None:
     aws = cloud(default)
-    done = record(aws, FakeHistory(), None, described(Error="rolled back"), request={"group": "web", "pin": pin})
+    request = {"group": "web", "pin": bool(before)}
+    done = record(
+        aws,
+        FakeHistory(),
+        None,
+        described(Error="rolled back"),
+        request=request,
+        default_before=before,
+        from_version="9",
+    )
     assert ("default 1" in aws.changes) is moves_back
     assert bool(done.state.warnings) is moves_back
 
 
 def test_the_default_version_stays_after_a_roll_out_that_went_well() -> None:
     aws = cloud("2")
-    record(aws, FakeHistory(), None, None, request={"group": "web", "pin": True})
+    record(aws, FakeHistory(), None, None, request={"group": "web", "pin": True}, default_before="1")
     assert aws.made_versions["2"].is_default
 
 

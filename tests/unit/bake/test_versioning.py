@@ -84,6 +84,24 @@ def test_the_default_version_moves_only_for_a_group_on_it_and_if_asked(on: str, 
     assert answer.cycle_input.get("pin", False) is pin
 
 
+@pytest.mark.parametrize(("default", "before"), [("1", "1"), ("2", "2")])
+def test_which_version_was_the_default_before_is_kept_whatever_the_bake_began_with(default: str, before: str) -> None:
+    """An operator may have moved it meanwhile: back it goes to that."""
+    aws = cloud(TemplateVersion(TEMPLATE, "2", {"ImageId": "ami-2"}), on="$Default")
+    aws.set_default_version(TEMPLATE, default)
+    assert made(aws, request={"group": "web", "pin": True}).state.default_before == before
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_function_that_dies_as_it_moves_the_default_still_knows_where_to_move_it_back(after: bool) -> None:
+    aws = cloud(on="$Default")
+    aws.dies_at, aws.dies_after = 3, after
+    with pytest.raises(FunctionDiedError):
+        made(aws, request={"group": "web", "pin": True})
+    assert made(aws, request={"group": "web", "pin": True}).state.default_before == "1"
+    assert made(aws, request={"group": "web", "pin": False}).state.default_before == ""
+
+
 @pytest.mark.parametrize(
     ("spoiled", "reason"),
     [

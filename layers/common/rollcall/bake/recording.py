@@ -146,13 +146,13 @@ class Recording:
 
     def _default_back(self, state: BakeState) -> BakeState:
         """With the template's default version where it was before, if it is the bake's."""
-        if not state.request.get("pin"):
+        if not state.default_before:
             return state
         default = self._aws.version({"LaunchTemplateId": state.template_id}, "$Default")
         if default is None or default.number != state.version:
             return state
-        self._aws.set_default_version(state.template_id, state.from_version)
-        words = f"the default version of {state.template_id} is {state.from_version} again, as before the bake"
+        self._aws.set_default_version(state.template_id, state.default_before)
+        words = f"the default version of {state.template_id} is {state.default_before} again, as before the roll-out"
         return replace(state, warnings=(*state.warnings, words))
 
 

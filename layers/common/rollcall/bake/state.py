@@ -80,9 +80,10 @@ class BakeState:
     instance are removed at the latest. builder, smoke_instance: ids of instances. address: the builder's. host_id,
     smoke_host_id: in Tower, in the inventory inventory_id. job_template: its id. job: the last that provisioned the
     builder; job_tries: how many there were. project_revision: of that job's project, project: its name. snapshots: of
-    the image. smoke: how it did there. version: the number that was made. cycle: the name of the execution of Cycle;
-    cycle_result: what that ended as. retained, removed: a line for each image or version, with the reason. reason: why
-    the bake ended as it did, in a sentence. put_back: what was removed at its end, or why not.
+    the image. smoke: how it did there. version: the number that was made. default_before: the template's default
+    version before the bake moved it, empty if it has not. cycle: the name of the execution of Cycle; cycle_result: what
+    that ended as. retained, removed: a line for each image or version, with the reason. reason: why the bake ended as
+    it did, in a sentence. put_back: what was removed at its end, or why not.
     """
 
     group: str
@@ -124,6 +125,7 @@ class BakeState:
     smoke_job_url: str = ""
     smoke_since: float = 0.0
     version: str = ""
+    default_before: str = ""
     cycle: str = ""
     cycle_result: str = ""
     retained: tuple[str, ...] = ()

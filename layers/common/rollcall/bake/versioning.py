@@ -102,9 +102,17 @@ class Versioning:
         if not self._is_rolled_out(state):
             return StepAnswer(state, "record", news=news)
         if moves_default(state, own_version(details)):
-            self._aws.set_default_version(state.template_id, version.number)
+            state = self._with_default(state)
         rolling = replace(state, phase=Phase.ROLLING_OUT, cycle=cycle_name(state))
         return StepAnswer(rolling, "roll_out", news=news, cycle_name=rolling.cycle, cycle_input=cycle_input(rolling))
+
+    def _with_default(self, state: BakeState) -> BakeState:
+        """With the version as the template's default, and that before it, which an operator may have changed since."""
+        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT)
+        if default is None or default.number == state.version:  # an earlier try has moved it
+            return replace(state, default_before=state.from_version)
+        self._aws.set_default_version(state.template_id, state.version)
+        return replace(state, default_before=default.number)
 
     def _is_rolled_out(self, state: BakeState) -> bool:
         return self._rolls_out and bool(state.request.get("roll_out", True))
