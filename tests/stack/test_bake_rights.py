@@ -138,6 +138,7 @@ def test_what_the_function_may_do_is_what_it_does(
     tower.fail_host(new_hosts(name, tagged.in_service() | named.in_service()))
     assert ends(start_bake(named), "failed")  # of a group on $Default nothing can be rolled back
     tower.heal_hosts()
+    eventually(lambda: len(named.states()) == len(named.in_service()) == 1, "what failed is replaced")
     occupy_the_next_address(tower, named)
     stopped = start_bake(named)
     stopped.reaches("provisioning")
