@@ -262,8 +262,8 @@ def test_the_command_follows_a_cycle_to_its_end_and_the_same_key_shows_it_again(
 
 
 def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Group, cloud: Cloud) -> None:
-    arguments = [group.name, "--version", "2", "--batch", "1", "--protected", "wait", "--key", "k1"]
-    protect(group, True)  # so that it runs until both have seen it, however slow the machine is
+    slowly = ["--checkpoints", "50,100", "--checkpoint-seconds", str(LONG)]
+    arguments = [group.name, "--version", "2", "--batch", "1", *slowly, "--key", "k1"]
     cycle = cycle_named(group, "k1")
     with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
         assert command.stderr is not None
@@ -272,24 +272,16 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
         output, said = command.communicate(timeout=COMMAND_TIMEOUT)
     assert (command.returncode, output) == (130, "")
     assert f"The cycle goes on by itself. To watch it: rollcall cycle --watch --key k1 {group.name}\n" in said
+    cycle.reaches("waiting at a checkpoint")
     with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attached:
         assert attached.stderr is not None
-        _, there = attached.stderr.readline(), attached.stderr.readline()
-        assert there == ATTACHED
-        cycle.reaches("replacing")
-        protect(group, False)
-        output, said = attached.communicate(timeout=COMMAND_TIMEOUT)
-    assert attached.returncode == 0, said
-    assert output.startswith(f"Group '{group.name}' is cycled and verified")
-    assert (versions(group), statuses(group)) == (["2", "2"], ["Successful"])
-
-
-def protect(group: Group, protected: bool) -> None:
-    """Protect the instances of version 1 in service from scale-in, or no longer."""
-    old = [each for each in group.in_service() if group.version_of(each) == "1"]
-    group.cloud.aws.client("autoscaling").set_instance_protection(
-        AutoScalingGroupName=group.name, InstanceIds=old, ProtectedFromScaleIn=protected
-    )
+        assert attached.stderr.readline().startswith(f"cycle {cycle.name}: https://")
+        assert attached.stderr.readline() == ATTACHED
+        ended = cloud.rollcall("cycle", group.name, "--cancel", "--yes")
+        output, _ = attached.communicate(timeout=COMMAND_TIMEOUT)
+    assert (attached.returncode, output) == (1, ended.stdout)
+    assert output.startswith(f"The cycle of group '{group.name}' was cancelled after ")
+    assert (versions(group), statuses(group)) == (["1", "2"], ["Cancelled"])
 
 
 def test_a_terminal_shows_a_picture_and_then_how_it_ended(group: Group, cloud: Cloud) -> None:
