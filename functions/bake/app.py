@@ -50,6 +50,10 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             swept = run.sweep()
             announcer.announce_swept(swept)
             return {"swept": swept}
+        if invoked.step == RETIRE:
+            answer = _retired(run, invoked.fields)
+            announcer.announce_retired(answer)
+            return _as_state(answer)
         answer = _answer(run, invoked)
         announcer.announce_bake(answer)
         if not invoked.step:
@@ -57,10 +61,12 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     return _as_state(answer)
 
 
+def _retired(run: BakeRun, fields: dict[str, Any]) -> StepAnswer:
+    return run.retire(fields["group"], dry_run=fields.get("dry_run") is True, force=fields.get("force") is True)
+
+
 def _answer(run: BakeRun, invoked: Invocation) -> StepAnswer:
     fields = invoked.fields
-    if invoked.step == RETIRE:
-        return run.retire(fields["group"], dry_run=fields.get("dry_run") is True, force=fields.get("force") is True)
     return run.step(invoked.step, fields) if invoked.step else run.settle(fields)
 
 

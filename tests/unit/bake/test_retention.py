@@ -200,6 +200,7 @@ def test_too_many_at_once_are_not_removed_unless_it_is_forced() -> None:
     stopped = plan(**many)
     assert gone(stopped) == ([], [], [])
     assert stopped.stopped.startswith("15 of 20 images would go at once, which is more than the removal limit allows")
+    assert """rollcall invoke bake --payload '{"upkeep": "retire", "group": "web", "force": true}'""" in stopped.stopped
     assert not stopped.changes_something
     assert len(plan(**many, force=True).disable) == 15
 

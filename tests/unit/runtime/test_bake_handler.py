@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,18 +96,19 @@ def test_a_step_that_is_none_is_refused_with_those_that_there_are(bake: Handle) 
 
 
 def test_what_reconcile_sends_is_removed_and_published(
-    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     called: list[Any] = []
 
     def retire(_: object, group: str, **options: bool) -> StepAnswer:
         called.append((group, options))
-        return RETIRED
+        return RETIRED._replace(state=replace(RETIRED.state, warnings=("ami-1 could not be disabled",)))
 
     monkeypatch.setattr("rollcall.bake.run.BakeRun.retire", retire)
     bake({"upkeep": "retire", "group": "web", "dry_run": False, "force": True})
     assert called == [("web", {"dry_run": False, "force": True})]
     assert [kind for kind, _ in world.bus.published] == ["Image Retired"]
+    assert "ami-1 could not be disabled" in caplog.messages
 
 
 def test_an_instance_that_a_bake_left_is_an_error_in_the_log(

@@ -68,6 +68,17 @@ def test_what_the_operator_has_the_answer_of_is_logged_and_neither_counted_nor_p
     assert (first["message"], first["objections"]) == (f"{result}: see the plan", [objection._asdict()])
 
 
+def test_what_keeps_old_images_between_two_bakes_is_in_the_log_and_what_failed_is_to_be_looked_at(
+    audience: Audience,
+) -> None:
+    """There is no execution whose answer says so."""
+    state = BakeState("web", retained=("ami-1 stays: it is in use",), warnings=("15 of 20 images would go at once",))
+    audience.announcer.announce_retired(StepAnswer(state, "succeeded"))
+    failed, kept = audience.lines()
+    assert (failed["message"], failed["group"], failed["alert"]) == ("15 of 20 images would go at once", "web", True)
+    assert (kept["message"], kept["level"], "alert" in kept) == ("ami-1 stays: it is in use", "INFO", False)
+
+
 def test_a_step_after_which_nothing_is_new_is_not_logged(audience: Audience) -> None:
     audience.announcer.announce_bake(StepAnswer(STATE, "provision", 15.0))
     assert audience.lines() == []

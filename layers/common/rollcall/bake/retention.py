@@ -10,12 +10,14 @@ that failed, its smoke test or its roll-out, goes when it is not among the newes
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.images import AVAILABLE, BROKEN, DISABLED, PENDING
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import BAKED, DISABLED_AT, RollOutOutcome, SmokeOutcome, version_description
+from rollcall.domain.shell_commands import command
 from rollcall.hosts.removal_limit import is_too_many
 
 from .moments import moment_of
@@ -234,14 +236,22 @@ def _over_limit(given: RetentionInput, plan: RetentionPlan) -> str:
     if given.force:
         return ""
     baked = sum(map(is_baked, given.versions))
-    return next(_too_many(given.share, plan, len(given.images), baked), "")
+    return next(_too_many(given, plan, baked), "")
 
 
-def _too_many(share: float, plan: RetentionPlan, images: int, versions: int) -> Iterator[str]:
+def _too_many(given: RetentionInput, plan: RetentionPlan, versions: int) -> Iterator[str]:
     gone = len(plan.disable) + len(plan.deregister)
-    for what, removals, all_of_them in (("images", gone, images), ("versions", len(plan.versions), versions)):
-        if is_too_many(removals, all_of_them, share):
+    counts = (("images", gone, len(given.images)), ("versions", len(plan.versions), versions))
+    see, force = (_by_hand(given.group, word) for word in ("dry_run", "force"))
+    for what, removals, all_of_them in counts:
+        if is_too_many(removals, all_of_them, given.share):
             yield (
                 f"{removals} of {all_of_them} {what} would go at once, which is more than the removal limit allows: "
-                "nothing was removed; see them with a dry run, and if they are right, force it"
+                f"nothing was removed. See them: {see}. If they are right: {force}"
             )
+
+
+def _by_hand(group: str, word: str) -> str:
+    """The command that asks the bake function for it (invocation.py)."""
+    payload = json.dumps({"upkeep": "retire", "group": group, word: True})
+    return command("rollcall", "invoke", "bake", "--payload", payload)

@@ -43,6 +43,15 @@ class BakeAnnouncer(Announcer):
             words = f"{answer.state.result}: {answer.state.reason}"
             self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
 
+    def announce_retired(self, answer: StepAnswer) -> None:
+        """Announce what became of old images between two bakes: why each stays, and what an operator has to look at."""
+        self.announce_bake(answer)
+        state = answer.state
+        for line in state.warnings:
+            self.logger.warning(line, extra={"group": state.group, "alert": True})
+        for line in state.retained:
+            self.logger.info(line, extra={"group": state.group})
+
     def announce_swept(self, lines: Sequence[str]) -> None:
         """Announce instances of bakes that were still there when their time was over, a line each."""
         for line in lines:
