@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo demo-bake picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(VENV)/.done: tests/requirements.txt
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
+
+demo-bake: setup ## an image baked from a playbook and rolled out under load, on an embedded cloud, in about two minutes
+	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.bake_run
 
 picture: setup ## docs/images/timeline.svg and cycle.svg out of their data; FROM=build/demo: out of the last demo's
 	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.pictures $(if $(FROM),--from $(FROM))
