@@ -99,7 +99,7 @@ def fail_a_smoke_test(stage: BakeStage) -> None:
     stage.expect_nothing_left()
     stage.expect_no_loss()
     stage.say(f"   {state['reason']}.", "green")
-    stage.say("   It is tagged so, is in no version, and is rolled out nowhere. No builder is left.", "green")
+    stage.say("   It is tagged so, in no version, rolled out nowhere. No builder is left.", "green")
     stage.say(f"   shop serves as before: {load.asked:,} requests, none lost.", "green")
     _expect_reconciled(stage)
 
