@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.counted import counted
 from bench.cycling import entered_states, invocations
 from bench.figures import Period
 from bench.functions import BenchError
@@ -173,12 +174,13 @@ def _retained(group: Group, built: Path, directory: Path) -> Retained:
     ids = have_baked(group, IMAGES)
     cloud.aws.images.seed_versions(group.launch_template_id(), more_versions(ids))
     path = [built / FUNCTION, built / "CommonLayer" / "python", link_what_lambda_has(directory / "runtime")]
-    with Runtime(built / FUNCTION, path, _environment(cloud), directory / "retention.log") as function:
-        cloud.aws.forget_calls()
+    with (
+        counted(cloud.aws.endpoint_url, CALL) as (url, calls),
+        Runtime(built / FUNCTION, path, _environment(cloud, url), directory / "retention.log") as function,
+    ):
         began = time.perf_counter()
         answer = function.invoke(retire_event(group.name, force=True))
         seconds = time.perf_counter() - began
-        calls = cloud.aws.calls()
         cpu_seconds, peak_mb = function.cpu_ms() / 1000, function.peak_memory_mb()
     if "bake" not in answer:
         raise BenchError(f"a run of retention is not to be answered with {answer}")
@@ -193,11 +195,11 @@ def more_versions(ids: Sequence[str]) -> list[tuple[str, str]]:
     return [(ids[place], version_description(f"{place:012x}", ids[place])) for place in places]
 
 
-def _environment(cloud: Cloud) -> dict[str, str]:
-    """What the deployed function has."""
+def _environment(cloud: Cloud, aws: str) -> dict[str, str]:
+    """What the deployed function has. aws: the URL of its AWS."""
     functions = cloud.aws.client("lambda")
     deployed = functions.get_function_configuration(FunctionName=cloud.function_name(FUNCTION))
-    return {**cloud.aws.environment, **deployed["Environment"]["Variables"]}
+    return {**cloud.aws.environment, **deployed["Environment"]["Variables"], "AWS_ENDPOINT_URL": aws}
 
 
 def wrong_retention(
@@ -233,12 +235,10 @@ def bake_figures(baked: Baked) -> dict[str, float]:
 
 
 def retention_figures(retained: Retained) -> dict[str, float]:
-    """The figures of retention, by key. retention_s_on_aws: where each call takes what is assumed."""
-    calls = retained.calls.total()
+    """The figures of retention, by key."""
     return {
         "retention_s": retained.seconds,
         "retention_cpu_s": retained.cpu_seconds,
-        "retention_aws_calls": calls,
-        "retention_s_on_aws": retained.cpu_seconds + calls * CALL,
+        "retention_aws_calls": retained.calls.total(),
         "retention_mb": retained.peak_mb,
     }

@@ -13,6 +13,7 @@
     prepared_aws  the AWS that these runs read
     cycling       a cycle of a group under load
     baking        a bake, and retention over many images
+    counted       the calls of a run of retention, counted on their way
     price         AWS's list price
     figures       what was recorded, as figures
     table         the figures as tables, and the goals
