@@ -29,7 +29,7 @@ BAKE_RUN = """\
 - Retention: the built function under Lambda's runtime, from the event to its answer, in a process that has just
   started, over 1,000 images of a group, all but the newest five of which are to go, and 10,000 versions of its launch
   template. The embedded AWS answers, after 50 ms at least: assumed, not measured. That AWS throttles so many calls is
-  left out. The goal is what the function's timeout leaves it."""
+  left out. The goal is what the function's timeout leaves it, with the share of a CPU that comes with its memory."""
 MODEL_RUN = f"""\
 `make bench` deploys template.yaml on the embedded cloud and launches 1, 10, 100 and 1,000 instances at once in one
 Auto Scaling group. The Tower there takes for each call what an AWX 24.6.1 on two cores took (medians of single calls)

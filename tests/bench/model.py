@@ -37,6 +37,7 @@ from bench.price import (
     memory_size,
     price_figures,
     reconcile_in_lambda,
+    retention_in_lambda,
     standing_price,
     usage_of,
 )
@@ -113,7 +114,8 @@ def _bakes(view: View, built: Path, directory: Path) -> Findings:
         figures["bake_instance_hours"],
         baked.image_gb,
     )
-    return Findings(figures | price | {"bake_memory_mb": memory}, [*baked.wrong, *retained.wrong])
+    figures |= price | retention_in_lambda(figures, memory) | {"bake_memory_mb": memory}
+    return Findings(figures, [*baked.wrong, *retained.wrong])
 
 
 def _cycle(built: Path, directory: Path, tell: Callable[[str], None]) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -112,7 +112,7 @@ GOALS = (
     Goal("list price of 1,000 lifecycles, USD", "usd_per_1000_lifecycles", at_most=0.02),
     Goal("requests lost in a cycle of 100 instances", "cycle_failed_requests", at_most=0),
     Goal("time of this cycle / the least possible", "cycle_overhead", at_most=1.15),
-    Goal("retention of 1,000 images and 10,000 versions, s", "retention_s", at_most=RETENTION_SECONDS),
+    Goal("retention of 1,000 images and 10,000 versions, s", "retention_s_in_lambda", at_most=RETENTION_SECONDS),
     Goal("peak memory of this run, MB", "retention_mb", at_most="bake_memory_mb"),
     Goal("CPU of our own code for a batch of 100, ms", "cpu_ms_per_batch_100", below=200),
     *(
@@ -213,6 +213,7 @@ BAKES = (
     ("snapshots of one image, GB", "bake_image_gb"),
     ("    their storage, USD a month", "usd_image_per_month"),
     ("retention of 1,000 images and 10,000 versions in one run, s", "retention_s"),
+    ("    with the template's share of a CPU, s", "retention_s_in_lambda"),
     ("    CPU of the whole process, s", "retention_cpu_s"),
     ("    AWS calls", "retention_aws_calls"),
     ("    peak memory, MB", "retention_mb"),
