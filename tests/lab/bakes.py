@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lab.cloud import eventually
 from lab.cycles import Cycle, cycle_named
 from lab.executions import Execution
+from rollcall.bake.invocation import retire_event
 from rollcall.domain import bake_tags
 from rollcall.workflow.names import bake_key, execution_name
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 KEYS = count(1)
 PLACED: dict[str, Any] = {"VPCZoneIdentifier": "subnet-00000001"}  # of a group: a builder goes into one of its subnets
 REVISION = "4f2c9d1"
+LONG_AGO = "2026-01-01T00:00:00Z"
 GONE = ("shutting-down", "terminated")
 BUILDERS, PLAYBOOK = "{}-builders", "{}-bake"  # an inventory and a job template, by the group's name
 
@@ -59,10 +61,10 @@ class Bake(Execution):
         self.cloud.aws.age_execution(self.arn, seconds)
 
 
-def let_bake(group: Group, tower: Tower, **tags: str | None) -> None:
+def let_bake(group: Group, tower: Tower, *, permitted: bool = True, **tags: str | None) -> None:
     """Give a group what a bake needs: its own inventory, playbook and tags, and leave to change the launch template.
 
-    tags: rollcall:KEY beside these, or instead of them; _ for -.
+    permitted: whether that is given by a tag of the template. tags: rollcall:KEY beside these, or instead; _ for -.
     """
     inventory, playbook = BUILDERS.format(group.name), PLAYBOOK.format(group.name)
     tower.add_inventory(inventory)
@@ -70,7 +72,8 @@ def let_bake(group: Group, tower: Tower, **tags: str | None) -> None:
     tower.set_revision(playbook, REVISION)
     own = {"bake-inventory": inventory, "bake-job-template": playbook}
     group.tag(own | {key.replace("_", "-"): text for key, text in tags.items()})
-    permit(group)
+    if permitted:
+        permit(group)
 
 
 def permit(group: Group) -> None:
@@ -94,6 +97,25 @@ def bake_named(group: Group, key: str) -> Bake:
     """The group's bake with this key, as the command and reconcile name it; whether or not it is there."""
     machine = group.cloud.physical_id("BakeStateMachine")
     return Bake(group.cloud, f"{machine.replace(':stateMachine:', ':execution:')}:{execution_name(group.name, key)}")
+
+
+def retire(group: Group, **asked: Any) -> Json:
+    """Have the bake function remove images and versions beyond those that are kept, and return the state it answers.
+
+    As reconcile has it do so. asked: dry_run, force.
+    """
+    invoked = group.cloud.aws.client("lambda").invoke(
+        FunctionName=group.cloud.function_name("BakeFunction"), Payload=json.dumps(retire_event(group.name, **asked))
+    )
+    said: Json = json.loads(invoked["Payload"].read())
+    assert "FunctionError" not in invoked, said
+    return dict(said["bake"])
+
+
+def let_a_day_pass(group: Group) -> None:
+    """Let the disabled images of a group have been disabled long ago."""
+    disabled = [each["ImageId"] for each in images(group) if each["State"] == "disabled"]
+    tag_images(group.cloud, disabled, {bake_tags.DISABLED_AT: LONG_AGO})
 
 
 # What bakes have made.

@@ -31,10 +31,10 @@ LONG = 240.0  # seconds for a bake that rolls out
 def make_baked(make_group: MakeGroup, tower: Tower) -> MakeGroup:
     """Makes groups on version 1 that may be baked."""
 
-    def make(**tags: str) -> Group:
+    def make() -> Group:
         group = make_group(traffic={**WARM_SOON, **PLACED})
         group.use_version("1")
-        let_bake(group, tower, **tags)
+        let_bake(group, tower)
         return group
 
     return make

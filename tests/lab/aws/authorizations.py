@@ -16,10 +16,10 @@ from urllib.parse import parse_qs
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
 from lab.aws import query
-from lab.aws.image_references import RESOLVED
-from lab.aws.images import Images, public
+from lab.aws.image_records import public
+from lab.aws.images import Images
+from lab.aws.launch_data import RESOLVED, mappings_of, security_groups, subnet_of, tags_by_kind, template_data
 from lab.aws.ministack import Record, Scope
-from lab.aws.outside import mappings_of
 
 ANY = "*"
 LEVELLESS = ""
@@ -231,34 +231,31 @@ class _Ec2:
             yield Need(f"ec2:{action}", arn, tags, context)
 
     def _create_image(self, request: Record) -> Iterator[Need]:
-        tags = _specified(request)
+        tags = tags_by_kind(request)
         yield Need("ec2:CreateImage", *self._there(str(request.get("InstanceId"))))
         for kind in ("image", "snapshot"):
             yield from _made("CreateImage", kind, tags.get(kind, {}), {"ec2:owner": cloud.current_scope().account})
 
     def _run(self, request: Record) -> Iterator[Need]:
         template = request.get("LaunchTemplate", {})
-        data = {**(_template_data(template)), **request}
+        data = {**(template_data(template)), **request}
         image = str(data.get("ImageId", ""))
         if image.startswith(RESOLVED):
             name = image.removeprefix(RESOLVED)
             yield Need("ssm:GetParameters", _parameter_arn(name))
             parameter = kept.parameter(name)
             image = parameter.value if parameter else image
-        interfaces = data.get("NetworkInterfaces", [])
-        groups = [*data.get("SecurityGroupIds", []), *(each for one in interfaces for each in one.get("Groups", []))]
-        subnets = (
-            [data["SubnetId"]] if data.get("SubnetId") else [one["SubnetId"] for one in interfaces if "SubnetId" in one]
-        )
+        groups = security_groups(data) or ["sg-00000001"]
+        subnet = subnet_of(data) or cloud.default_subnet()
         of_template = {"ec2:launchtemplate": self._template_arn(template)} if template else {}
-        for each in (image, *(subnets or [cloud.default_subnet()]), *(groups or ["sg-00000001"])):
+        for each in (image, subnet, *groups):
             arn, _, context = self._there(each)
             yield Need("ec2:RunInstances", arn, {}, {**context, **of_template})
         if data.get("KeyName"):
             yield Need("ec2:RunInstances", ec2_arn("key-pair", data["KeyName"]), {}, of_template)
         if template:
             yield Need("ec2:RunInstances", of_template["ec2:launchtemplate"], {}, of_template)
-        tags = _specified(data)
+        tags = tags_by_kind(data)
         about = {**_of_instance(data), **of_template}
         yield from _made("RunInstances", "instance", tags.get("instance", {}), about)
         yield from _made("RunInstances", "network-interface", tags.get("network-interface", {}), of_template)
@@ -313,20 +310,6 @@ def _of_keys(image: Record, data: Record) -> Iterator[Need]:
         for action in (*KEY_ACTIONS, *(COPY_ACTIONS if key in copied else ())):
             granted = {"kms:grantisforawsresource": "true"} if action == "kms:CreateGrant" else {}
             yield Need(action, _key_arn({"KeyId": key})[0], {}, {**via, **granted})
-
-
-def _template_data(template: Record) -> Record:
-    data: Record = cloud.launch_template_version(template)["Data"] if template else {}
-    return data
-
-
-def _specified(request: Record) -> dict[str, dict[str, str]]:
-    """The tags of a request, by the kind of resource."""
-    found: dict[str, dict[str, str]] = {}
-    for each in request.get("TagSpecifications", []):
-        tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
-        found[each["ResourceType"]] = found.get(each["ResourceType"], {}) | tags
-    return found
 
 
 def scope_of(headers: Mapping[str, str]) -> Scope:

@@ -54,6 +54,8 @@ DESCRIBED = (
 """What DescribeAutoScalingGroups shows of a group as it is stored."""
 SETTINGS = ("MixedInstancesPolicy", "InstanceMaintenancePolicy", "InstanceLifecyclePolicy")
 """What a group is given as a structure, and keeps as it is given."""
+SERVICE_ROLE = "arn:aws:iam::{account}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"
+"""The role that a group acts with which names no other (user guide, "Service-linked roles for EC2 Auto Scaling")."""
 UNSET = "-1"
 """The value that takes a former one away."""
 
@@ -294,6 +296,7 @@ class Api:
         return {
             **{key: group[key] for key in DESCRIBED},
             **configuration,
+            "ServiceLinkedRoleARN": SERVICE_ROLE.format(account=cloud.current_scope().account),
             "SuspendedProcesses": processes.described(group),
             **({"InstanceMaintenancePolicy": maintenance} if maintenance else {}),
             **({} if warmup in (None, "") else {"DefaultInstanceWarmup": warmup}),

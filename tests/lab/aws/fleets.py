@@ -11,7 +11,7 @@ from lab.aws import ministack as cloud
 from lab.aws import query
 from lab.aws.dry_run import WELL
 from lab.aws.ec2_errors import Refused
-from lab.aws.images import written_time
+from lab.aws.image_records import written_time
 from lab.aws.ministack import Record, Scope
 
 ACTIONS = (

@@ -14,8 +14,9 @@ from lab.aws import ministack_images as kept
 from lab.aws import query
 from lab.aws.dry_run import WELL
 from lab.aws.ec2_errors import Refused, invalid, missing, refuse
+from lab.aws.image_records import public
 from lab.aws.image_references import references
-from lab.aws.images import Image, Images, public
+from lab.aws.images import Image, Images
 from lab.aws.ministack import Record, Response
 
 ACTIONS = (

@@ -13,13 +13,13 @@ from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
 from lab.aws import query
 from lab.aws.ec2_errors import invalid, missing
+from lab.aws.launch_data import RESOLVED
 from lab.aws.ministack import Record
 
 INSTANCE, TEMPLATE, PARAMETER = "ec2:Instance", "ec2:LaunchTemplate", "ssm:Parameter"
 KINDS = (INSTANCE, TEMPLATE, PARAMETER)
 MOST_IMAGES = 10
 DEPTH, DEEPEST = 10, 10_000
-RESOLVED = "resolve:ssm:"
 
 
 def references(request: Record) -> Record:

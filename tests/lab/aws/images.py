@@ -13,20 +13,20 @@ here it does, until it is deregistered.
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
 from lab.aws.control import Pace
 from lab.aws.ec2_errors import (
     duplicate_name,
-    invalid,
     no_instance,
     no_snapshot,
     refuse,
     snapshot_in_use,
     unavailable,
 )
+from lab.aws.image_records import fixed, public, tags_for, written_time
 from lab.aws.ministack import Record, Scope
 
 NAME = re.compile(r"[A-Za-z0-9()\[\] ./\-'@_]{3,128}")
@@ -36,11 +36,6 @@ COOLDOWN = 24 * 3600
 """Seconds for which a protection with a cooldown goes on after it was ended."""
 FAILED = "Server.InternalError"
 """The code of the reason why an image failed: StateReason lists it."""
-
-
-def written_time(now: float) -> str:
-    """Return a moment as EC2 writes it. now: epoch seconds."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 @dataclass
@@ -132,14 +127,14 @@ class Images:
     def create(self, request: Record) -> Image:
         """Begin an image of an instance. Raises Refused."""
         instance = self._source(request)
-        specified = _tags_for(request, ("image", "snapshot"))
+        specified = tags_for(request, ("image", "snapshot"))
         if not request.get("NoReboot") and instance["State"]["Name"] == "running":
             self.reboots[instance["InstanceId"]] = self.reboots.get(instance["InstanceId"], 0) + 1
         now = self.clock()
         account = cloud.current_scope().account
         image_id = kept.new_image_id()
         record = {
-            **_fixed(account, str(request["Name"])),
+            **fixed(account, str(request["Name"])),
             "ImageId": image_id,
             "Name": request["Name"],
             "Description": request.get("Description", ""),
@@ -164,7 +159,7 @@ class Images:
             kept.put_snapshot(each)
             kept.set_tags(each["SnapshotId"], tags)
         kept.set_tags(record["ImageId"], tags)
-        full = {**_fixed(account, record["Name"]), **record}
+        full = {**fixed(account, record["Name"]), **record}
         self._images[record["ImageId"]] = Image(cloud.current_scope(), full, 0)
 
     def age(self, image_ids: Iterable[str], seconds: float) -> None:
@@ -291,61 +286,3 @@ class Images:
             snapshot = kept.snapshot(each)
             if snapshot:
                 snapshot.update(State="error" if failed is not None else "completed", Progress="100%")
-
-
-def public() -> list[Record]:
-    """Return the images that are everybody's, as DescribeImages shows them."""
-    return [
-        {
-            **_fixed(each["OwnerId"], each["Name"]),
-            **{name: value for name, value in each.items() if value},
-            "State": "available",
-            "Public": True,
-            "Architecture": "arm64" if each["ImageId"] in ARM else "x86_64",
-            "CreationDate": "2026-01-01T00:00:00.000Z",
-            "BlockDeviceMappings": [
-                {
-                    "DeviceName": each["RootDeviceName"],
-                    "Ebs": {
-                        "SnapshotId": f"snap-{each['ImageId'].removeprefix('ami-')}",
-                        "VolumeSize": 8,
-                        "VolumeType": "gp3",
-                        "DeleteOnTermination": True,
-                        "Encrypted": False,
-                    },
-                }
-            ],
-        }
-        for each in kept.public_images()
-    ]
-
-
-ARM = frozenset({"ami-0abcdef1234567890"})
-"""Public images for arm64: MiniStack says the same of all of them, and the lab's groups launch t4g from this one."""
-
-
-def _fixed(account: str, name: str) -> Record:
-    """What is the same in all images, and what follows from an owner and a name."""
-    return {
-        "OwnerId": account,
-        "ImageLocation": f"{account}/{name}",
-        "Public": False,
-        "ImageType": "machine",
-        "PlatformDetails": "Linux/UNIX",
-        "UsageOperation": "RunInstances",
-        "RootDeviceType": "ebs",
-        "VirtualizationType": "hvm",
-        "Hypervisor": "xen",
-        "EnaSupport": True,
-        "DeregistrationProtection": "disabled",
-    }
-
-
-def _tags_for(request: Record, kinds: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    """The tags that a request has for each kind of resource. Raises Refused for another kind."""
-    found: dict[str, dict[str, str]] = {kind: {} for kind in kinds}
-    for each in request.get("TagSpecifications", []):
-        if each.get("ResourceType") not in kinds:
-            raise invalid(f"{each.get('ResourceType')} cannot be tagged here")
-        found[each["ResourceType"]] |= {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
-    return found

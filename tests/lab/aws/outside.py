@@ -20,19 +20,26 @@ from lab.aws.dry_run import WELL, Launch, Refusal
 from lab.aws.ec2_errors import (
     Refused,
     architectures_differ,
-    invalid,
     mismatch,
     no_instance,
     protected_instance,
-    refuse,
 )
 from lab.aws.images import Images
+from lab.aws.launch_data import (
+    NOT_DATA,
+    check_names,
+    mappings_of,
+    resolved,
+    security_groups,
+    subnet_of,
+    tags_by_kind,
+    template_data,
+)
 from lab.aws.launch_limits import NO_ADDRESS
 from lab.aws.ministack import Record, Scope
 from lab.aws.permissions import Permissions
 
 SPECIFICATION = ("LaunchTemplateId", "LaunchTemplateName", "Version")
-RESOLVED = "resolve:ssm:"
 VISIBLE = 3600
 """Seconds for which EC2 shows an instance that was terminated: TerminateInstances says about one hour."""
 OK, INITIALIZING, IMPAIRED = "ok", "initializing", "impaired"
@@ -105,7 +112,7 @@ class Outside:
             if asked != request:
                 raise mismatch(token[1])
             return launched
-        data = {**_template_data(template), **{key: value for key, value in request.items() if key not in NOT_DATA}}
+        data = {**template_data(template), **{key: value for key, value in request.items() if key not in NOT_DATA}}
         image = self._check(request, template, data)
         if request.get("DryRun"):
             raise Refused(WELL)
@@ -180,12 +187,12 @@ class Outside:
 
     def _check(self, request: Record, template: Record, data: Record) -> Record:
         """The image of a launch that may be; raises Refused if it may not be."""
-        image_id = _resolved(str(data.get("ImageId", "")))
+        image_id = resolved(str(data.get("ImageId", "")))
         said = dry_run.answer(
             Launch(
                 template,
                 {key: data[key] for key in ("ImageId", "InstanceType", "IamInstanceProfile") if key in data},
-                subnet=_subnet(data),
+                subnet=subnet_of(data),
                 zone=str(data.get("Placement", {}).get("AvailabilityZone", "")),
                 tags=bool(request.get("TagSpecifications")),
             ),
@@ -198,8 +205,8 @@ class Outside:
         kind = dry_run.architecture(str(cloud.type_in(data)))
         if kind != image["Architecture"]:
             raise architectures_differ(kind, image["Architecture"])
-        _check_names(data)
-        if self._free_addresses(_subnet(data) or cloud.default_subnet()) < 1:
+        check_names(data)
+        if self._free_addresses(subnet_of(data) or cloud.default_subnet()) < 1:
             raise Refused(Refusal("InsufficientFreeAddressesInSubnet", NO_ADDRESS))
         return image
 
@@ -207,10 +214,10 @@ class Outside:
         address = self._addresses.take()
         if address is None:
             raise Refused(Refusal("InsufficientFreeAddressesInSubnet", NO_ADDRESS))
-        subnet = _subnet(data) or cloud.default_subnet()
-        specified = _specified(data)
+        subnet = subnet_of(data) or cloud.default_subnet()
+        specified = tags_by_kind(data)
         instance_id = cloud.launch_instance(
-            {**data, "ImageId": image["ImageId"], "SecurityGroupIds": _security_groups(data)},
+            {**data, "ImageId": image["ImageId"], "SecurityGroupIds": security_groups(data)},
             subnet=subnet,
             zone=cloud.subnet_zone(subnet) or "",
             private=str(address),
@@ -255,71 +262,3 @@ class Outside:
         self._addresses.free(machine.address)
         cloud.show_terminated(machine.instance_id, VISIBLE)
         machine.gone = 0
-
-
-NOT_DATA = frozenset({"LaunchTemplate", "ClientToken", "DryRun", "MinCount", "MaxCount"})
-"""What of a request is no data that a launch template could have."""
-
-
-def _template_data(template: Record) -> Record:
-    if not template:
-        return {}
-    data: Record = cloud.launch_template_version(template)["Data"]
-    return data
-
-
-def _resolved(image: str) -> str:
-    """The id of an image that may be named by a parameter. Raises Refused."""
-    if not image.startswith(RESOLVED):
-        return image
-    parameter = kept.parameter(image.removeprefix(RESOLVED))
-    if parameter is None:
-        raise invalid(f"there is no parameter {image.removeprefix(RESOLVED)}")
-    return parameter.value
-
-
-def _check_names(data: Record) -> None:
-    """Raise Refused for a key pair, or a security group, that does not exist."""
-    key = data.get("KeyName")
-    if key and not kept.has_key_pair(key):
-        raise Refused(Refusal("InvalidKeyPair.NotFound", f"The key pair '{key}' does not exist"))
-    for group in _security_groups(data):
-        if not kept.has_security_group(group):
-            raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
-
-
-def _subnet(data: Record) -> str:
-    """The subnet of a launch, its own or that of its first interface; empty where it names none."""
-    interfaces = data.get("NetworkInterfaces") or [{}]
-    return str(data.get("SubnetId") or interfaces[0].get("SubnetId", ""))
-
-
-def _security_groups(data: Record) -> list[str]:
-    interfaces = data.get("NetworkInterfaces", [])
-    return [*data.get("SecurityGroupIds", []), *(each for one in interfaces for each in one.get("Groups", []))]
-
-
-def _specified(data: Record) -> dict[str, dict[str, str]]:
-    """The tags of a launch, by the kind of resource."""
-    found: dict[str, dict[str, str]] = {}
-    for each in data.get("TagSpecifications", []):
-        tags = {tag["Key"]: tag.get("Value", "") for tag in each.get("Tags", [])}
-        found[each["ResourceType"]] = found.get(each["ResourceType"], {}) | tags
-    return found
-
-
-def mappings_of(image: Record, data: Record) -> list[Record]:
-    """The volumes of a launch: those of its image, and over them those that it asks for."""
-    devices = {each["DeviceName"]: dict(each.get("Ebs", {})) for each in image["BlockDeviceMappings"]}
-    for each in data.get("BlockDeviceMappings", []):
-        if "NoDevice" in each:
-            devices.pop(each["DeviceName"], None)
-        elif "Ebs" in each:
-            devices[each["DeviceName"]] = {**devices.get(each["DeviceName"], {}), **each["Ebs"]}
-    return [{"DeviceName": device, "Ebs": {**_key_of(ebs), **ebs}} for device, ebs in devices.items()]
-
-
-def _key_of(ebs: Record) -> Record:
-    """The key of the snapshot that a volume is made of, if it has one."""
-    key = (kept.snapshot(str(ebs.get("SnapshotId"))) or {}).get("KmsKeyId")
-    return {"KmsKeyId": key, "Encrypted": True} if key else {}

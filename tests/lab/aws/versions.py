@@ -17,7 +17,8 @@ from lab.aws import query
 from lab.aws.dry_run import OURS, WELL, no_template, no_version
 from lab.aws.ec2_errors import Refused, invalid, mismatch, missing, refuse
 from lab.aws.image_api import matches_filters
-from lab.aws.images import written_time
+from lab.aws.image_records import written_time
+from lab.aws.launch_data import RESOLVED
 from lab.aws.ministack import Record
 
 ACTIONS = ("CreateLaunchTemplateVersion", "DescribeLaunchTemplateVersions", "DeleteLaunchTemplateVersions")
@@ -26,7 +27,6 @@ MOST_NUMBER = 2**31
 MOST_DELETED = 200
 PAGE = 200
 ALIASES = ("$Latest", "$Default")
-RESOLVED = "resolve:ssm:"
 NEXT = "NextVersionNumber"
 """Where a launch template keeps the number of its next version."""
 
