@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo demo-bake picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(VENV)/.done: tests/requirements.txt
 
 demo: setup ## Rollcall at work on an embedded cloud, in about two minutes; nothing needed but Python
 	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.run
+
+demo-bake: setup ## an image baked from a playbook and rolled out under load, on an embedded cloud, in about two minutes
+	@PYTHONPATH=tests:cli:layers/common python -m lab.demo.bake_run
 
 picture: setup ## docs/images/timeline.svg and cycle.svg out of their data; FROM=build/demo: out of the last demo's
 	@PYTHONPATH=docs:cli:layers/common:tests python -m generators.pictures $(if $(FROM),--from $(FROM))
@@ -81,8 +84,8 @@ ansible-truth: setup ## what we make of a job's events against real ansible-core
 	@PYTHONPATH=tests python -m truth.environments
 	pytest --numprocesses 2 --dist loadgroup tests/truth
 
-bench: setup ## large scale-outs, up to 1,000 instances, and a cycle in figures, in 18 minutes; or with TOWER_URL=... TOWER_TOKEN=... on yours
-	@PYTHONPATH=layers/common:tests python -m bench.bench
+bench: setup ## large scale-outs, up to 1,000 instances, a cycle and a bake in figures, in 20 minutes; PART=bakes: bakes alone; or with TOWER_URL=... TOWER_TOKEN=... on yours
+	@PYTHONPATH=layers/common:tests python -m bench.bench $(PART)
 
 lint: setup ## what a reviewer would run: format, lint, types, template
 	ruff format --check $(SOURCES)

@@ -12,13 +12,16 @@
     drifted       these inventories and their groups, as data
     prepared_aws  the AWS that these runs read
     cycling       a cycle of a group under load
+    baking        a bake, and retention over many images
+    counted       the calls of a run of retention, counted on their way
     price         AWS's list price
     figures       what was recorded, as figures
     table         the figures as tables, and the goals
+    how_made      how they came about, in words
 
 The figures go to build/bench.json, one flat object; the tables also to build/bench.md. With TOWER_URL and TOWER_TOKEN
 in the environment (and TOWER_ADMIN_TOKEN, TOWER_CA_BUNDLE and TOWER_JOB_TEMPLATE as the contract tests take them) the
-registration is measured against that server instead.
+registration is measured against that server instead. The word `bakes` measures what is about bakes, and nothing else.
 
 Exit codes: 0, or 1 if a goal was missed, a result was wrong, or the bench did not come out, or 128 + the signal that
 ended it.
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
 DIRECTORY = "build/bench"  # the logs; the figures are beside it
 TROUBLE = (AssertionError, LookupError, OSError, SubprocessError)  # those of requests are OSErrors, too
 SENTENCES_MAX = 10  # about what was wrong
-MODEL_MINUTES, REAL_MINUTES = 18, 4  # that it takes, about
+MODEL_MINUTES, REAL_MINUTES, BAKES_MINUTES = 20, 4, 3  # that it takes, about
+BAKES = "bakes"  # the part that is measured by itself
 
 
 def main() -> int:
@@ -65,7 +69,11 @@ def _run() -> int:
     from contract.conftest import real_server, trouble_with
     from lab.cloud import REPOSITORY, SamError, keep_to_this_machine
 
-    server = real_server()
+    only_bakes = sys.argv[1:] == [BAKES]
+    if sys.argv[1:] and not only_bakes:
+        print(f"The bench has one part that can be measured by itself: {BAKES}")
+        return 1
+    server = None if only_bakes else real_server()
     keep_to_this_machine()
     directory = REPOSITORY / DIRECTORY
     shutil.rmtree(directory, ignore_errors=True)
@@ -74,13 +82,14 @@ def _run() -> int:
     if server and (trouble := trouble_with(server)):
         view.say(f"TOWER_URL{server.shown}: {trouble}", "bold red")
         return 1
-    where = f"against {server.url}" if server else "all on this machine"
-    minutes = REAL_MINUTES if server else MODEL_MINUTES
-    view.say(f"Large scale-outs of the deployed stack on the embedded cloud, {where}: about {minutes} minutes", "bold")
+    view.say(_headline(server.url if server else "", only_bakes=only_bakes), "bold")
     try:
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             os.environ["TMPDIR"] = temporary  # sam leaves directories behind
-            findings = real.measure(view, directory, server) if server else model.measure(view, directory)
+            if server:
+                findings = real.measure(view, directory, server)
+            else:
+                findings = (model.measure_bakes_alone if only_bakes else model.measure)(view, directory)
     except (*TROUBLE, SamError, BenchError, BotoCoreError, ClientError, Common) as error:
         (directory / "trouble.log").write_text(traceback.format_exc())
         view.say(f"The bench did not come out: {type(error).__name__}: {error}\nLogs: {DIRECTORY}/", "bold red")
@@ -88,10 +97,20 @@ def _run() -> int:
     return conclude(view, directory, findings)
 
 
+def _headline(server: str, *, only_bakes: bool) -> str:
+    """What is going to be measured, and how long it takes. server: its URL, empty for the model."""
+    if only_bakes:
+        return f"A bake and retention on the embedded cloud, all on this machine: about {BAKES_MINUTES} minutes"
+    where = f"against {server}" if server else "all on this machine"
+    minutes = REAL_MINUTES if server else MODEL_MINUTES
+    return f"Large scale-outs of the deployed stack on the embedded cloud, {where}: about {minutes} minutes"
+
+
 def conclude(view: View, directory: Path, findings: Findings) -> int:
     """Write the figures beside the directory of the logs, show them, and say what is not as it should be."""
     from bench.figures import rounded
-    from bench.table import drawn, how_made, markdown, missed_goals, tables
+    from bench.how_made import how_made
+    from bench.table import drawn, markdown, missed_goals, tables
 
     figures = rounded({**findings.figures, "wrong_results": len(findings.wrong)})
     shown, made = tables(figures), how_made(figures)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
+from bench.baking import FUNCTION as BAKE_FUNCTION
+from bench.baking import bake_figures, measure_bakes, retention_figures
 from bench.cycling import FUNCTION as CYCLE_FUNCTION
 from bench.cycling import cycle_figures, measure_cycle
 from bench.figures import (
@@ -29,11 +31,13 @@ from bench.per_instance import per_instance_figures
 from bench.places import Model
 from bench.polls import poll_figures
 from bench.price import (
+    bake_price,
     cycle_price,
     in_lambda,
     memory_size,
     price_figures,
     reconcile_in_lambda,
+    retention_in_lambda,
     standing_price,
     usage_of,
 )
@@ -72,6 +76,8 @@ def measure(view: View, directory: Path) -> Findings:
     with view.step("A cycle of a group under load") as tell:
         cycled, wrong_in_cycle = _cycle(built, directory / "cycle", tell)
         figures |= cycled
+    baked = _bakes(view, built, directory)
+    figures |= {key: float(value) for key, value in baked.figures.items()}
     with ExitStack() as running:
         with view.step("Starting the embedded cloud"):
             side = Model()
@@ -83,7 +89,33 @@ def measure(view: View, directory: Path) -> Findings:
         running.callback(stage.write_logs)
         course = _Course(view, stage, side, figures)
         wrong = course.run()
-    return Findings({"server": side.version, **course.figures}, [*left_wrong, *wrong_in_cycle, *wrong])
+    return Findings({"server": side.version, **course.figures}, [*left_wrong, *wrong_in_cycle, *baked.wrong, *wrong])
+
+
+def measure_bakes_alone(view: View, directory: Path) -> Findings:
+    """The part of the bench that is about bakes, by itself. directory takes logs."""
+    built = directory / "built"
+    with view.step("Building the functions and their layer (sam build)"):
+        sam_build(built)
+    return _bakes(view, built, directory)
+
+
+def _bakes(view: View, built: Path, directory: Path) -> Findings:
+    """The figures of a bake with its price and those of retention, and what was wrong."""
+    with view.step("A bake, and retention over many images") as tell:
+        baked, retained = measure_bakes(built, directory / "bake", tell)
+    figures = bake_figures(baked) | retention_figures(retained)
+    memory = memory_size(yaml_parse((REPOSITORY / "template.yaml").read_text()), BAKE_FUNCTION)
+    price = bake_price(
+        baked.period,
+        int(figures["bake_state_transitions"]),
+        baked.events,
+        memory,
+        figures["bake_instance_hours"],
+        baked.image_gb,
+    )
+    figures |= price | retention_in_lambda(figures, memory) | {"bake_memory_mb": memory}
+    return Findings(figures, [*baked.wrong, *retained.wrong])
 
 
 def _cycle(built: Path, directory: Path, tell: Callable[[str], None]) -> tuple[dict[str, float], tuple[str, ...]]:

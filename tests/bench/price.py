@@ -1,6 +1,6 @@
-"""What AWS charges for 1,000 lifecycles and for a cycle, by its list prices, from what was measured. Pure.
+"""What AWS charges for 1,000 lifecycles, for a cycle and for a bake, by its list prices, from what was measured. Pure.
 
-Left out: what does not depend on the load (standing_price), network traffic, and what the instances themselves cost.
+Left out: what does not depend on the load (standing_price), network traffic, and what the instances of groups cost.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ LOG_GB = 0.50  # aws.amazon.com/cloudwatch/pricing: ingestion of logs
 SECRET_CALL = 0.05 / 10_000  # aws.amazon.com/secrets-manager/pricing
 CUSTOM_EVENT = 1.00 / 1_000_000  # aws.amazon.com/eventbridge/pricing: of up to 64 kB, on the default bus
 STATE_TRANSITION = 0.025 / 1000  # aws.amazon.com/step-functions/pricing: standard workflows
+INSTANCE_HOUR = 0.0168  # aws.amazon.com/ec2/pricing/on-demand: t4g.small, Linux
+VOLUME_GB_MONTH = 0.08  # aws.amazon.com/ebs/pricing: gp3
+SNAPSHOT_GB_MONTH = 0.05  # the same: the standard tier, of what is written; an image's size is the most
 ALARM_MONTH = 0.10  # aws.amazon.com/cloudwatch/pricing: standard resolution, for each metric that an alarm watches
 COMPOSITE_ALARM_MONTH = 0.50  # the same, for each
 DASHBOARD_MONTH = 3.00  # the same; an account's first three are free if they show no more than 50 metrics
@@ -227,6 +230,12 @@ def reconcile_in_lambda(figures: Mapping[str, float], memory_mb: int, every: int
     }
 
 
+def retention_in_lambda(figures: Mapping[str, float], memory_mb: int) -> dict[str, float]:
+    """What a run of retention comes to with the share of a vCPU that comes with that memory."""
+    slower = max(1.0, MB_OF_ONE_CPU / memory_mb) - 1
+    return {"retention_s_in_lambda": figures["retention_s"] + figures["retention_cpu_s"] * slower}
+
+
 def state_transitions(states: Counter[str]) -> int:
     """What Step Functions counts of an execution, by how often each state was entered: its end is one, too."""
     return states.total() + 1
@@ -237,7 +246,16 @@ def cycle_price(period: Period, transitions: int, events: int, memory_mb: int) -
 
     All of its time counts as computing, which it was not: the most that it can be.
     """
-    invocations = period.invocations["cycle"]
+    steps = transitions * STATE_TRANSITION
+    return {
+        "usd_per_cycle": steps + _function_price(period, "cycle", events, memory_mb),
+        "usd_state_transitions_per_cycle": steps,
+    }
+
+
+def _function_price(period: Period, name: str, events: int, memory_mb: int) -> float:
+    """USD of what the function of a state machine took, logged and published; all of its time as computing."""
+    invocations = period.invocations[name]
     seconds = sum(each.ended - each.started for each in invocations)
     work = Work(
         invocations=len(invocations),
@@ -248,11 +266,25 @@ def cycle_price(period: Period, transitions: int, events: int, memory_mb: int) -
         peak_mb=0.0,
         memory_mb=memory_mb,
     )
+    return work.price(memory_mb) + log_bytes(period) / BYTES_PER_GB * LOG_GB + events * CUSTOM_EVENT
+
+
+def bake_price(
+    period: Period, transitions: int, events: int, memory_mb: int, instance_hours: float, image_gb: float
+) -> dict[str, float]:
+    """USD of a bake without its roll-out: in all, of that for state transitions and for instances with their volumes.
+
+    period: what BakeFunction did. instance_hours: of builder and smoke instance together. image_gb: what an image's
+    snapshots hold at most; their storage is given for a month, and not in the price.
+    """
     steps = transitions * STATE_TRANSITION
-    logs = log_bytes(period) / BYTES_PER_GB * LOG_GB
+    volumes = image_gb * VOLUME_GB_MONTH * 3600 / MONTH
+    instances = instance_hours * (INSTANCE_HOUR + volumes)
     return {
-        "usd_per_cycle": steps + work.price(memory_mb) + logs + events * CUSTOM_EVENT,
-        "usd_state_transitions_per_cycle": steps,
+        "usd_per_bake": steps + instances + _function_price(period, "bake", events, memory_mb),
+        "usd_state_transitions_per_bake": steps,
+        "usd_instances_per_bake": instances,
+        "usd_image_per_month": image_gb * SNAPSHOT_GB_MONTH,
     }
 
 

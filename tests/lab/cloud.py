@@ -47,6 +47,10 @@ DEFAULT_RESULTS = {"LAUNCHING": "ABANDON", "TERMINATING": "CONTINUE"}
 OFTEN, SELDOM = 0.1, 1.0  # seconds from one time that a condition is asked to the next, and
 ASKED_SHARE = 0.05  # of the time it has been waited for, between these two
 SAM_TIMEOUT = 180  # seconds
+# A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
+ENDED_BY_CTRL_C = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
 COMMAND_TIMEOUT = 120  # seconds
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
@@ -342,6 +346,15 @@ class Cloud:
             text=True,
             timeout=COMMAND_TIMEOUT,
             check=False,
+        )
+
+    def begun(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
+        """The command `rollcall` with these arguments, while it runs; Ctrl-C ends it, wherever the tests run."""
+        return subprocess.Popen(
+            [sys.executable, "-c", ENDED_BY_CTRL_C, str(self.programs() / "rollcall"), *arguments],
+            env={**os.environ, **self.aws.environment, "TERM": "xterm-256color", "COLUMNS": "120"},
+            text=True,
+            **streams,
         )
 
     def programs(self) -> Path:
@@ -683,9 +696,10 @@ def _end_session(leader: subprocess.Popen[str]) -> None:
         os.killpg(leader.pid, signal.SIGKILL)
 
 
-def eventually[T](condition: Any, what: str, timeout: float = 60.0) -> Any:
+def eventually[T](condition: Any, what: str, timeout: float = 180.0) -> Any:
     """The first true value of condition(), asked again and again; TimeoutError naming what was waited for.
 
+    The time is for a machine with much else to do: only a failing test waits for so long.
     What takes long is asked less often: each time costs what answers it, and what tests beside this one need, CPU.
     """
     began = time.monotonic()

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -31,10 +30,6 @@ EXECUTION_EVENT = "Step Functions Execution Status Change"
 PIN = "rollcall:cycle-pinned"
 HOUR = 3600  # seconds
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
-ENDED_BY_CTRL_C = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-)
 LONG = 300  # seconds at a checkpoint, within which a test ends the cycle
 ATTACHED = "A cycle with this key is there already, and is running: this shows it, and starts none.\n"
 WARMUP = 5  # seconds, of which a cycle looks several times
@@ -265,7 +260,7 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
     slowly = ["--checkpoints", "50,100", "--checkpoint-seconds", str(LONG)]
     arguments = [group.name, "--version", "2", "--batch", "1", *slowly, "--key", "k1"]
     cycle = cycle_named(group, "k1")
-    with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
+    with cloud.begun("cycle", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as command:
         assert command.stderr is not None
         assert f"cycle {cycle.name}: https://" in command.stderr.readline()
         command.send_signal(SIGINT)
@@ -273,7 +268,7 @@ def test_a_cycle_goes_on_after_ctrl_c_and_is_attached_to_while_it_runs(group: Gr
     assert (command.returncode, output) == (130, "")
     assert f"The cycle goes on by itself. To watch it: rollcall cycle --watch --key k1 {group.name}\n" in said
     cycle.reaches("waiting at a checkpoint")
-    with begun(cloud, arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attached:
+    with cloud.begun("cycle", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as attached:
         assert attached.stderr is not None
         assert attached.stderr.readline().startswith(f"cycle {cycle.name}: https://")
         assert attached.stderr.readline() == ATTACHED
@@ -288,7 +283,7 @@ def test_a_terminal_shows_a_picture_and_then_how_it_ended(group: Group, cloud: C
     controller, terminal = pty.openpty()
     try:
         arguments = [group.name, "--version", "2", "--batch", "1"]
-        with begun(cloud, arguments, stdin=terminal, stdout=terminal, stderr=terminal) as command:
+        with cloud.begun("cycle", *arguments, stdin=terminal, stdout=terminal, stderr=terminal) as command:
             os.close(terminal)
             shown = b"".join(written_to(controller)).decode()
             assert command.wait(COMMAND_TIMEOUT) == 0
@@ -347,16 +342,6 @@ def test_a_schedule_starts_its_cycle_once(make_group: MakeGroup, cloud: Cloud) -
         stateMachineArn=cloud.physical_id("CycleStateMachine"), maxResults=100
     )["executions"]
     assert [each["name"] for each in listed if group.name in each["name"]] == [cycle.name]
-
-
-def begun(cloud: Cloud, arguments: list[str], **streams: Any) -> subprocess.Popen[str]:
-    """The command `rollcall cycle` with these arguments, while it runs; Ctrl-C ends it, wherever the tests run."""
-    return subprocess.Popen(
-        [sys.executable, "-c", ENDED_BY_CTRL_C, str(cloud.programs() / "rollcall"), "cycle", *arguments],
-        env={**os.environ, **cloud.aws.environment, "TERM": "xterm-256color", "COLUMNS": "120"},
-        text=True,
-        **streams,
-    )
 
 
 def written_to(controller: int) -> Iterator[bytes]:

@@ -72,7 +72,7 @@ def version(lab: Lab, template_id: str, number: str = "$Latest") -> dict[str, An
 
 def test_an_image_is_pending_and_then_available_with_its_tags_and_its_snapshots(lab: Lab) -> None:
     ec2 = lab.aws.client("ec2")
-    lab.aws.images.take(image=1)
+    lab.aws.images.take(image=5)
     builder = launch(lab)
     specifications = [{"ResourceType": kind, "Tags": OURS} for kind in ("image", "snapshot")]
     asked = {"InstanceId": builder, "Name": lab.name, "TagSpecifications": specifications}

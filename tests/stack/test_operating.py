@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 
+from lab.bakes import PLACED, let_bake, start_bake
 from lab.cloud import REGION, STACK, Cloud, Group, eventually
 from lab.cycles import WARM_SOON, start_cycle
 from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle")
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle", "bake")
 IN_TROUBLE = {  # what no function emits as long as all goes well
     ("Abandoned", "gate"),
     ("Alerts", "gate"),
     ("CyclesCancelled", "cycle"),
     ("CyclesFailed", "cycle"),
     ("CyclesRolledBack", "cycle"),
+    ("ImagesFailed", "bake"),
+    ("ImagesRetired", "bake"),
     ("Retired", "gate"),
     ("Retired", "register"),
     ("SecondsToRetired", "gate"),
@@ -97,7 +100,7 @@ def test_the_first_line_of_the_dashboard_is_red_while_one_alarm_is(
 
 
 def test_the_dashboard_reads_the_logs_of_the_functions(cloud: Cloud, dashboard: Json, resources: list[Json]) -> None:
-    """And so all of the stack's but that of the state machine, whose lines have no level."""
+    """And so all of the stack's but those of the state machines, whose lines have no level."""
     [query] = [each["properties"]["query"] for each in dashboard["widgets"] if each["type"] == "log"]
     functions = cloud.aws.client("lambda")
     logs = {
@@ -107,17 +110,20 @@ def test_the_dashboard_reads_the_logs_of_the_functions(cloud: Cloud, dashboard: 
     for group in logs:
         assert f"SOURCE '{group}'" in query
     others = physical(resources, "AWS::Logs::LogGroup") - logs
-    assert others == {f"/aws/vendedlogs/states/{STACK}-cycle"}
+    assert others == {f"/aws/vendedlogs/states/{STACK}-{each}" for each in ("bake", "cycle")}
 
 
 def test_who_the_dashboard_says_emits_a_metric_does(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower, dashboard: Json, name: str
 ) -> None:
-    group = make_group(size=2, traffic=WARM_SOON)
+    group = make_group(size=2, traffic={**WARM_SOON, **PLACED})
+    let_bake(group, tower)
+    bake = start_bake(group, roll_out=False, smoke="off")
     eventually(lambda: len(group.in_service()) == 2, "two instances in service")
     group.scale(1)
     eventually(lambda: len(group.states()) == 1, "one is gone")
     assert start_cycle(group).waited()["result"] == "succeeded"
+    assert bake.waited()["result"] == "baked"
     cloud.reconcile(groups=[group.name])
     shown = {
         (metric, value)

@@ -44,7 +44,7 @@ from lab.tower.embedded import Tower
 type Json = dict[str, Any]
 
 EVENTS = REPOSITORY / "events"
-LAYER_MAX = 13_000_000  # bytes unzipped; what a cold start has to fetch and unpack
+LAYER_MAX = 14_000_000  # bytes unzipped; what a cold start has to fetch and unpack
 HOOKS = {"LaunchQueue": "LAUNCHING", "TerminateQueue": "TERMINATING"}
 
 pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the emulator is a Linux program")

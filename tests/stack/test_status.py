@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
+from signal import SIGINT
+from subprocess import PIPE
 from typing import Any
 
 import pytest
 
-from lab.cloud import Cloud, Group, eventually
+from lab.cloud import COMMAND_TIMEOUT, Cloud, Group, eventually
 from lab.cycles import AT_ONE, start_cycle, with_versions
 from lab.tower.embedded import Tower
 from rollcall.cycle.starting import SETTLE_AFTER
@@ -106,12 +107,13 @@ def test_status_only_reads_and_knows_of_the_last_run_of_reconcile(
 
 
 def test_a_watched_status_ends_with_ctrl_c(cloud: Cloud) -> None:
-    done: subprocess.CompletedProcess[str] = cloud.run(
-        ["timeout", "--signal=INT", "--preserve-status", "9", "rollcall", "status", "--watch", "--every", "5"]
-    )
-    assert done.returncode == 130, done.stderr
-    assert done.stdout.count("stack rollcall, ") >= 1
-    assert "Traceback" not in done.stderr
+    with cloud.begun("status", "--watch", "--every", "5", stdout=PIPE, stderr=PIPE) as watching:
+        assert watching.stdout is not None
+        assert any("stack rollcall, " in line for line in iter(watching.stdout.readline, ""))
+        watching.send_signal(SIGINT)
+        _, said = watching.communicate(timeout=COMMAND_TIMEOUT)
+    assert watching.returncode == 130, said
+    assert "Traceback" not in said
 
 
 def test_a_secret_that_holds_no_token_leaves_what_aws_shows(

@@ -57,7 +57,8 @@ def changes(before: BakeExecution | None, now: BakeExecution) -> Iterator[str]:
         return
     old = before.state if before else None
     known = set(_facts(old)) if old else set()
-    if old is None or old.phase != now.state.phase:
+    said = old.phase if old else Phase.PREFLIGHT if before else None
+    if said != now.state.phase:
         yield f"{clock(now.answered)}: {now.state.phase}"
     for fact in _facts(now.state):
         if fact not in known:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from lab.tower.embedded import HostRecord
 
 BATCH = SHOP_SIZE // 2  # instances: a client sees both that it takes batches, and what it does between them
-SERVING_TIMEOUT = 60.0  # seconds until shop serves; it was launched before the first scene
 CYCLE_TIMEOUT = 120.0  # seconds; a cycle takes 30
 GOOD_TYPE, BAD_TYPE = "t4g.medium", "t4g.nano"  # of the new versions
 
@@ -22,14 +21,14 @@ def cycle_under_load(stage: Stage) -> None:
     stage.say(f"5  Cycle under load: shop, {SHOP_SIZE} instances, {BATCH} at a time", "bold")
     stage.say("   A client asks through a load balancer all the time.")
     load = stage.load()
-    old = _serving(stage)
+    old = stage.serving()
     version = stage.shop.new_version(InstanceType=GOOD_TYPE)
     stage.say(f"   As by: rollcall cycle {stage.shop.name} --version {version} --batch {BATCH}")
     state = _cycled(stage, version)
     stage.expect(state["result"] == "succeeded", f"the cycle {state['result']}: {state['reason']}")
     new = stage.shop.in_service()
     stage.expect(not new & old and len(new) == SHOP_SIZE, "not every instance of shop is a new one")
-    _expect_no_loss(stage)
+    stage.expect_no_loss()
     stage.say(
         f"   {state['reason']}: each provisioned by a job of its own, and healthy before an old one went.", "green"
     )
@@ -54,21 +53,11 @@ def roll_back_a_bad_version(stage: Stage) -> None:
     stage.cloud.tower.heal_hosts()
     stage.expect(state["result"] == "rolled back", f"the cycle {state['result']}: {state['reason']}")
     stage.expect(stage.shop.in_service() == before, "the instances of shop are not those from before the bad version")
-    _expect_no_loss(stage)
+    stage.expect_no_loss()
     verdict = state["verdicts"][0]
     stage.say(f"   Rolled back by itself: {state['reason']}.", "green")
     stage.say(f"   The job that shows why: {verdict['job_url']}", "green")
     stage.say(f"   shop serves as before: {load.asked:,} requests, none lost.", "green")
-
-
-def _serving(stage: Stage) -> set[str]:
-    """The instances of shop once all serve."""
-    stage.wait(
-        lambda sights: len(stage.shop.in_service()) == SHOP_SIZE,
-        f"shop has {SHOP_SIZE} instances in service",
-        SERVING_TIMEOUT,
-    )
-    return stage.shop.in_service()
 
 
 def _cycled(stage: Stage, version: str) -> Json:
@@ -84,8 +73,3 @@ def _cycled(stage: Stage, version: str) -> Json:
 
     stage.wait(over, f"the cycle of shop to version {version} is over", CYCLE_TIMEOUT)
     return cycle.state
-
-
-def _expect_no_loss(stage: Stage) -> None:
-    lost = stage.load().lost
-    stage.expect(not lost, f"{len(lost)} requests were lost, the first: {lost[0] if lost else ''}")

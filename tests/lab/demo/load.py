@@ -43,9 +43,13 @@ class Load:
 
     def cycle(self, version: str, batch: int) -> LoadCycle:
         """Start a cycle to this version of the group's launch template."""
+        return self.follow(version, start_cycle(self.group, launch_template_version=version, batch=batch))
+
+    def follow(self, version: str, cycle: Cycle) -> LoadCycle:
+        """Follow a cycle to this version that has just been started."""
         self.look()
         self.note(f"cycle to version {version}")
-        return LoadCycle(self, version, start_cycle(self.group, launch_template_version=version, batch=batch))
+        return LoadCycle(self, version, cycle)
 
     def ended(self, words: str, ending: str) -> None:
         """A cycle has ended. ending: how, in a sentence."""
@@ -78,10 +82,11 @@ class Load:
 
 
 class LoadCycle:
-    """A cycle of a group under load. state: after its last step; empty before the first has ended."""
+    """A cycle of a group under load. state: after its last step; empty before the first has ended. ended: it has."""
 
     def __init__(self, load: Load, version: str, cycle: Cycle) -> None:
         self.state: Json = {}
+        self.ended = False
         self._load = load
         self._version = version
         self._cycle = cycle
@@ -95,6 +100,7 @@ class LoadCycle:
         if self.state.get("verdicts") and not before.get("verdicts"):
             self._load.note(f"job {self.state['verdicts'][0]['job']} failed")
         if over:
+            self.ended = True
             ending = f"To version {self._version}: {self.state['result']}: {self.state['reason']}"
             self._load.ended(str(self.state["result"]), ending)
         return over

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.demo.cycle_scenes import cycle_under_load, roll_back_a_bad_version
 from lab.demo.sights import observe
-from lab.demo.stage import DEPLOY, HEARTBEAT_TIMEOUT, Sights, Stage
+from lab.demo.stage import DEPLOY, HEARTBEAT_TIMEOUT, FleetStage, Sights, Stage
 from lab.invariants import disagreements
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TERMINATION = "EC2 Instance-terminate Lifecycle Action"
 LOSS_TIMEOUT = 10.0  # seconds until an instance waits whose event is lost
 
 
-def scale_out(stage: Stage) -> None:
+def scale_out(stage: FleetStage) -> None:
     """web 0 -> 4: one fails and is replaced; one boots late, and those the failure cut short, get a second job."""
     stage.say("1  Scale out: web from 0 to 4", "bold")
     stage.say("   One job for the whole batch; each instance is judged by what it shows of that one.")
@@ -53,7 +53,7 @@ def scale_out(stage: Stage) -> None:
     stage.say(f"   {booting.instance_id} was unreachable: tried again, not replaced.", "green")
 
 
-def _outcomes_of(stage: Stage, instance_id: str) -> list[str]:
+def _outcomes_of(stage: FleetStage, instance_id: str) -> list[str]:
     """What became of an instance's host in each job that held it."""
     return [job.hosts[instance_id] for job in stage.cloud.tower.jobs() if instance_id in job.hosts]
 
@@ -66,14 +66,14 @@ def _others_than_one_abandoned(sights: Sights) -> str:
     return f"{len(abandoned)} instances were abandoned, and one was to fail" if len(abandoned) > 1 else ""
 
 
-def scale_in(stage: Stage) -> None:
+def scale_in(stage: FleetStage) -> None:
     """web 4 -> 3: the one that leaves is removed while its hook holds it."""
     stage.say("2  Scale in: web from 4 to 3", "bold")
     leaver = _shrink(stage, stage.web, 3)
     stage.say(f"   {leaver.instance_id} was removed before its address became free.", "green")
 
 
-def _shrink(stage: Stage, group: Group, size: int) -> Sight:
+def _shrink(stage: FleetStage, group: Group, size: int) -> Sight:
     """Scale the group in by one. Returns the instance that left."""
     before = {each.instance_id for each in _serving(observe(stage.cloud), group)}
     group.scale(size)
@@ -89,7 +89,7 @@ def _shrink(stage: Stage, group: Group, size: int) -> Sight:
     return leaver
 
 
-def recycle_an_address(stage: Stage) -> None:
+def recycle_an_address(stage: FleetStage) -> None:
     """web loses an instance, db gets its address, and a deploy to web must not reach db."""
     tower = stage.cloud.tower
     stage.say("3  An address comes back: web from 3 to 2, then db from 0 to 3", "bold")
@@ -127,7 +127,7 @@ def recycle_an_address(stage: Stage) -> None:
     stage.say(f"   would have made a web server of a database, {new_instance.instance_id}.")
 
 
-def lose_an_event(stage: Stage) -> None:
+def lose_an_event(stage: FleetStage) -> None:
     """db loses an instance, and its event is lost: reconcile finds out, and Tower holds what serves, nothing else."""
     cloud = stage.cloud
     stage.say("4  An event gets lost: db from 3 to 2", "bold")
@@ -158,7 +158,7 @@ def _is_held(sight: Sight) -> bool:
     return sight.state == "Terminating:Wait"
 
 
-def _removed(stage: Stage, leaver: Sight) -> float:
+def _removed(stage: FleetStage, leaver: Sight) -> float:
     removed = (life.removed for life in stage.cloud.tower.host_lives() if life.name == leaver.instance_id)
     return max(time for time in removed if time)
 
@@ -171,6 +171,6 @@ def _abandoned(sights: Sights, group: Group) -> Sights:
     return [each for each in sights if each.group == group.name and each.abandoned]
 
 
-ON_THE_TIMELINE: tuple[Callable[[Stage], None], ...] = (scale_out, scale_in, recycle_an_address, lose_an_event)
+ON_THE_TIMELINE: tuple[Callable[[FleetStage], None], ...] = (scale_out, scale_in, recycle_an_address, lose_an_event)
 UNDER_LOAD: tuple[Callable[[Stage], None], ...] = (cycle_under_load, roll_back_a_bad_version)
 SCENES = (*ON_THE_TIMELINE, *UNDER_LOAD)

@@ -1,11 +1,11 @@
-"""Where the demo's scenes play: the cloud with its three groups, and the view that shows them."""
+"""Where the demos' scenes play: the cloud with its groups, and the view that shows them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lab.cloud import eventually
 from lab.demo.load import Load
@@ -25,6 +25,7 @@ INVENTORY, TEMPLATE, DEPLOY = "production", "provision", "deploy web"
 HEARTBEAT_TIMEOUT = 60  # seconds
 SHOP_SIZE = 6  # instances; they have the pool's first addresses
 SHOP_TIMEOUT = 30.0  # seconds until they are launched
+SERVING_TIMEOUT = 60.0  # seconds until shop serves; it was launched before the first scene
 DRAINING = 1  # seconds that a target of shop drains
 WARM_UP = 1  # seconds
 REQUESTS = 30.0  # a second, that shop gets
@@ -37,13 +38,14 @@ class SceneFailed(Exception):
 
 
 class Stage:
-    """Where the scenes play: the cloud with its groups, and the view that shows it.
+    """Where the scenes play: the cloud with a group behind a load balancer, shop, and the view that shows it.
 
-    others: the hosts in Tower that are not Rollcall's, by id. marks: the scenes that have begun. load_since: when the
-    first of those began that are about shop under load. shop serves from the beginning, and is seen only then.
+    size: of shop; settings: of it, as CreateAutoScalingGroup names them. others: the hosts in Tower that are not
+    Rollcall's, by id. marks: the scenes that have begun. load_since: when the first of those began that are about shop
+    under load. shop serves from the beginning, and is seen only then.
     """
 
-    def __init__(self, cloud: Cloud, view: View) -> None:
+    def __init__(self, cloud: Cloud, view: View, *, size: int = SHOP_SIZE, **settings: Any) -> None:
         self.cloud = cloud
         self.marks: list[Mark] = []
         self.load_since: float | None = None
@@ -51,40 +53,49 @@ class Stage:
         self._load: Load | None = None
         self._open = ExitStack()
         self._gone_before: set[str] = set()
+        self._size = size
         cloud.tower.set_job_time(JOB_TIME)
         cloud.tower.add_inventory(INVENTORY)
         for template in (TEMPLATE, DEPLOY):
             cloud.tower.add_job_template(template, INVENTORY)
         cloud.tower.add_host(INVENTORY, "vpn-1.example.com", "# by hand\nansible_host: 192.0.2.7\n", groups=["network"])
         self.others = others_hosts(cloud)
-        self.shop = self._shop()
-        self.web = self._group("web")
-        self.db = self._group("db")
+        self.shop = self._shop(settings)
 
     def _group(self, name: str, *, gate: str | None = None, **settings: Any) -> Group:
         tags = {"inventory": INVENTORY, "groups": name, "job-template": TEMPLATE, "gate": gate}
         return self.cloud.create_group(name, tags, heartbeat_timeout=HEARTBEAT_TIMEOUT, **settings)
 
-    def _shop(self) -> Group:
+    def _shop(self, settings: Mapping[str, Any]) -> Group:
         """The group behind a load balancer, with the pool's first addresses."""
         self._targets = self.cloud.create_target_group("shop")
         self.cloud.set_deregistration_delay(self._targets, DRAINING)
-        settings = {"TargetGroupARNs": [self._targets], "DefaultInstanceWarmup": WARM_UP, "version": "1"}
-        shop = self._group("shop", gate="job elb", **settings)
-        shop.scale(SHOP_SIZE)
-        eventually(lambda: len(shop.states()) == SHOP_SIZE, f"{SHOP_SIZE} instances of shop are launched", SHOP_TIMEOUT)
+        traffic = {"TargetGroupARNs": [self._targets], "DefaultInstanceWarmup": WARM_UP, "version": "1"}
+        shop = self._group("shop", gate="job elb", **traffic, **settings)
+        shop.scale(self._size)
+        words = f"{self._size} instances of shop are launched"
+        eventually(lambda: len(shop.states()) == self._size, words, SHOP_TIMEOUT)
         return shop
+
+    def serving(self) -> set[str]:
+        """The instances of shop once all serve. Raises SceneFailed."""
+        self.wait(
+            lambda sights: len(self.shop.in_service()) == self._size,
+            f"shop has {self._size} instances in service",
+            SERVING_TIMEOUT,
+        )
+        return self.shop.in_service()
 
     @property
     def groups(self) -> tuple[str, ...]:
-        return self.web.name, self.db.name, self.shop.name
+        return (self.shop.name,)
 
     def load(self) -> Load:
         """The load of shop, which begins when this is asked first, and lasts until the stage is closed."""
         if self._load is None:
             self.load_since = self.marks[-1].time
             traffic = self.cloud.traffic(self.shop, self._targets, rate=REQUESTS)
-            self._load = Load(self.shop, SHOP_SIZE, self._open.enter_context(traffic))
+            self._load = Load(self.shop, self._size, self._open.enter_context(traffic))
         return self._load
 
     def recorded(self) -> LoadRecord | None:
@@ -95,7 +106,7 @@ class Stage:
         """End what was begun for the scenes."""
         self._open.close()
 
-    def play(self, scene: Callable[[Stage], None]) -> None:
+    def play(self, scene: Callable[[Self], None]) -> None:
         """A scene, from its beginning to its end. Raises SceneFailed."""
         self.marks.append(Mark(time.time(), len(self.marks) + 1, scene.__name__.replace("_", " ")))
         scene(self)
@@ -148,9 +159,27 @@ class Stage:
         if not holds:
             raise SceneFailed(reason)
 
+    def expect_no_loss(self) -> None:
+        """Raises SceneFailed if a request to shop was lost."""
+        lost = self.load().lost
+        self.expect(not lost, f"{len(lost)} requests were lost, the first: {lost[0] if lost else ''}")
+
     def settle(self, timeout: float) -> None:
         """Wait until no message is on its way, or until that takes too long, which is for the invariants to say."""
         try:
             eventually(lambda: self.cloud.in_flight() == 0, "every message is worked off", timeout)
         except TimeoutError as error:
             self.say(str(error), "red")
+
+
+class FleetStage(Stage):
+    """The stage of `make demo`: besides shop the groups web and db, which have no instances at first."""
+
+    def __init__(self, cloud: Cloud, view: View) -> None:
+        super().__init__(cloud, view)
+        self.web = self._group("web")
+        self.db = self._group("db")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return self.web.name, self.db.name, *super().groups

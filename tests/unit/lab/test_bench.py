@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from copy import replace
 from datetime import UTC, datetime
@@ -13,7 +14,26 @@ import pytest
 from botocore.parsers import create_parser
 from botocore.session import get_session
 
-from bench.bench import conclude
+from bench.baking import (
+    BOOT,
+    CHECKS,
+    IMAGE,
+    IMAGES,
+    KEPT,
+    SCALE,
+    VERSIONS,
+    Baked,
+    Retained,
+    bake_figures,
+    instance_seconds,
+    more_versions,
+    retention_figures,
+    wrong_bake,
+    wrong_retention,
+)
+from bench.baking import CALL as BAKE_CALL
+from bench.bench import conclude, main
+from bench.counted import counted
 from bench.cycling import (
     BATCH,
     DRAINING,
@@ -39,20 +59,24 @@ from bench.figures import (
     wrong_services,
     wrong_sizes,
 )
+from bench.how_made import how_made
 from bench.own_code import cpu_ms_per_batch_100
 from bench.per_instance import AT_ONCE, EIGHT_WIDE, SEQUENTIAL
 from bench.places import JOB_SPREAD, JOB_TIME
 from bench.prepared_aws import CALL, GROUPS_PER_PAGE, INSTANCE, PER_INSTANCE, PreparedAws
 from bench.price import (
+    INSTANCE_HOUR,
     LAMBDA_GB_SECOND,
     LAMBDA_LINES_BYTES,
     LAMBDA_REQUEST,
     Usage,
     Work,
+    bake_price,
     cycle_price,
     memory_size,
     price_figures,
     reconcile_in_lambda,
+    retention_in_lambda,
     sqs_requests,
     standing_price,
     state_transitions,
@@ -70,9 +94,10 @@ from bench.reconciling import (
     tower_of,
     wrong_hosts,
 )
-from bench.table import GOALS, RECONCILED, Goal, how_made, markdown, missed_goals, tables
+from bench.table import GOALS, RECONCILED, RETENTION_SECONDS, Goal, markdown, missed_goals, tables
 from lab.aws.embedded import Invocation, Transition
 from lab.tower.embedded import JobRecord
+from rollcall.bake.retiring import TIME_NEEDED
 from unit.project.template import TEMPLATE
 
 if TYPE_CHECKING:
@@ -95,6 +120,9 @@ GOOD: dict[str, float | str] = {
     "usd_per_1000_lifecycles": 0.01,
     "cycle_failed_requests": 0,
     "cycle_overhead": 1.15,
+    "retention_s_in_lambda": 90.0,
+    "retention_mb": 150.0,
+    "bake_memory_mb": 192,
     "cpu_ms_per_batch_100": 199.0,
     "reconcile_10000_s": 10.0,
     "reconcile_10000_mb": 512.0,
@@ -104,6 +132,7 @@ GOOD: dict[str, float | str] = {
 }
 CHEAPEST = {f"cheapest_memory_mb_{name}": 192 for name in ("register", "gate", "cleanup")}
 GOOD |= CHEAPEST
+GIVEN = {*CHEAPEST, "bake_memory_mb"}  # what goals are compared with
 BAD: dict[str, float | str] = {
     "ms_per_instance_100": 71.0,
     "speedup_vs_eight_wide": 4.9,
@@ -120,6 +149,8 @@ BAD: dict[str, float | str] = {
     "usd_per_1000_lifecycles": 0.021,
     "cycle_failed_requests": 1,
     "cycle_overhead": 1.16,
+    "retention_s_in_lambda": 91.0,
+    "retention_mb": 193.0,
     "cpu_ms_per_batch_100": 200.0,
     "reconcile_10000_s": 10.1,
     "reconcile_10000_mb": 513.0,
@@ -533,12 +564,132 @@ def test_what_a_run_should_not_have_to_say_is_wrong() -> None:
     ]
 
 
+# A bake, and retention
+
+BAKE = {
+    "result": "baked",
+    "reason": "",
+    "image_id": "ami-b",
+    "ended": 100.0,
+    "builder_since": 10.0,
+    "smoke_since": 60.0,
+}
+MADE = {"ImageId": "ami-b", "BlockDeviceMappings": [{"Ebs": {"SnapshotId": "snap-1", "VolumeSize": 8}}]}
+
+
+def baked() -> Baked:
+    about = replace(period(), invocations={"bake": invocations(HISTORY, "bake")}, log_lines={})
+    return Baked(
+        seconds=900,
+        instance_seconds=1800,
+        image_gb=8,
+        states=entered_states(HISTORY),
+        period=about,
+        tower_calls=12,
+        events=1,
+        wrong=(),
+    )
+
+
+def test_the_figures_of_a_bake_are_calls_transitions_and_instance_hours() -> None:
+    figures = bake_figures(baked())
+    assert (figures["bake_aws_calls"], figures["bake_tower_calls"], figures["bake_invocations"]) == (3, 12, 2)
+    assert (figures["bake_state_transitions"], figures["bake_instance_hours"]) == (6, 0.5)
+    assert instance_seconds(BAKE) == 90 + 40
+
+
+def test_a_bake_costs_its_instances_too_and_its_image_by_the_month() -> None:
+    price = bake_price(baked().period, 1_000_000, 0, 192, instance_hours=2, image_gb=0)
+    assert price["usd_instances_per_bake"] == pytest.approx(2 * INSTANCE_HOUR)
+    with_function = price["usd_per_bake"] - price["usd_instances_per_bake"] - price["usd_state_transitions_per_bake"]
+    assert price["usd_state_transitions_per_bake"] == pytest.approx(25)
+    assert 0 < with_function < 0.001
+    with_image = bake_price(baked().period, 0, 0, 192, instance_hours=1, image_gb=100)
+    assert with_image["usd_image_per_month"] == pytest.approx(5)
+    assert with_image["usd_instances_per_bake"] > INSTANCE_HOUR
+
+
+@pytest.mark.parametrize(
+    ("state", "made", "versions", "wrong"),
+    [
+        (BAKE, [MADE], {"2": "ami-b"}, []),
+        (BAKE | {"result": "failed", "reason": "why"}, [MADE], {"2": "ami-b"}, ["the bake failed: why"]),
+        (BAKE, [MADE, MADE], {"2": "ami-b"}, ["the bake made 2 images"]),
+        (BAKE, [MADE], {}, ["the bake made 0 versions"]),
+        (BAKE, [MADE | {"BlockDeviceMappings": []}], {"2": "ami-b"}, ["an image of the bake has no snapshot"]),
+    ],
+)
+def test_a_bake_that_made_too_much_or_too_little_is_wrong(
+    state: dict[str, Any], made: list[dict[str, Any]], versions: dict[str, str], wrong: list[str]
+) -> None:
+    assert wrong_bake(state, made, versions) == wrong
+
+
+def test_retention_has_so_many_images_and_versions_and_each_is_of_its_own_bake() -> None:
+    ids = [f"ami-{number}" for number in range(IMAGES)]
+    more = more_versions(ids)
+    assert len(more) + IMAGES + 1 == VERSIONS
+    assert more[0] == more[IMAGES] == ("ami-0", "rollcall bake 000000000000 ami-0")
+
+
+def test_what_retention_leaves_or_takes_too_much_of_is_wrong() -> None:
+    ids = [f"ami-{number}" for number in range(KEPT + 1)]
+    states = {each: "disabled" if each == "ami-0" else "available" for each in ids}
+    versions = {str(number): each for number, each in enumerate(ids[1:])}
+    assert wrong_retention({"warnings": []}, ids, states, versions) == []
+    assert len(wrong_retention({"warnings": []}, ids, states | {"ami-0": "available"}, versions)) == 1
+    assert len(wrong_retention({"warnings": []}, ids, states | {"ami-1": "disabled"}, versions)) == 1
+    assert len(wrong_retention({"warnings": []}, ids, states, versions | {"0": "ami-0"})) == 1
+    assert wrong_retention({"warnings": ["no time"]}, ids, states, versions) == ["no time"]
+
+
+def test_the_figures_of_retention_are_its_calls_and_what_its_process_took() -> None:
+    figures = retention_figures(Retained(20.0, 8.0, 150.0, Counter({"ec2:DisableImage": 995, "ec2:CreateTags": 5}), ()))
+    assert (figures["retention_s"], figures["retention_cpu_s"]) == (20, 8)
+    assert (figures["retention_aws_calls"], figures["retention_mb"]) == (1000, 150)
+    assert retention_in_lambda(figures, 1769 // 4)["retention_s_in_lambda"] == pytest.approx(20 + 3 * 8, rel=0.01)
+    assert retention_in_lambda(figures, 3538)["retention_s_in_lambda"] == 20
+
+
+@pytest.fixture
+def listen() -> None:
+    """Sockets are open for a test that has this."""
+
+
+@pytest.mark.usefixtures("listen")
+def test_calls_are_counted_by_their_action_and_passed_on_and_take_a_while() -> None:
+    aws = PreparedAws(drifted(1), "token")
+    with aws.serve() as variables, counted(variables["AWS_ENDPOINT_URL"], 0.2) as (url, calls):
+        session = get_session()
+        session.set_credentials("a", "b")
+        client: Any = session.create_client("autoscaling", region_name="us-east-1", endpoint_url=url)
+        began = time.monotonic()
+        assert client.describe_auto_scaling_groups()["AutoScalingGroups"]
+        assert time.monotonic() - began >= 0.2
+        client.close()
+    assert calls == {"autoscaling:DescribeAutoScalingGroups": 1}
+
+
+def test_a_run_of_retention_may_take_what_its_function_has_time_for() -> None:
+    assert "Timeout" not in TEMPLATE["Resources"]["BakeFunction"]["Properties"]
+    assert TEMPLATE["Globals"]["Function"]["Timeout"] - TIME_NEEDED == RETENTION_SECONDS
+
+
+def test_bakes_are_measured_alone_only_by_their_own_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["bench", "cycles"])
+    monkeypatch.setattr("bench.bench.until_interrupted", lambda run: run())
+    assert main() == 1
+    assert "measured by itself: bakes" in capsys.readouterr().out
+
+
 # Goals
 
 
 def test_figures_on_their_goals_meet_them() -> None:
     assert not missed_goals(GOOD)
-    assert {goal.key for goal in GOALS} == GOOD.keys() - {"server", *CHEAPEST}
+    assert {goal.key for goal in GOALS} == GOOD.keys() - {"server", *GIVEN}
 
 
 @pytest.mark.parametrize("key", BAD)
@@ -589,6 +740,13 @@ def test_the_words_about_how_it_was_made_are_true() -> None:
     assert f"the job of {JOB_TIME:.0f} s" in words
     assert f"health check of the load balancer ({HEALTH_INTERVAL:.0f} s) and the warm-up ({WARM_UP} s)" in words
     assert f"draining of the old targets ({DRAINING} s)" in words
+    assert f"{BOOT:.0f} s until an instance runs, {CHECKS:.0f} s for its status checks and {IMAGE:.0f} s for" in words
+    assert SCALE == 0.1
+    assert f"over {IMAGES:,} images of a group" in words
+    assert f"{VERSIONS:,} versions" in words
+    assert f"after {BAKE_CALL * 1000:.0f} ms at least" in words
+    assert KEPT == 5
+    assert how_made({}) in how_made(GOOD)
 
 
 def test_tables_show_what_was_measured_and_leave_out_the_rest() -> None:
