@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.aws.images import AVAILABLE, BROKEN, DISABLED, PENDING
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import BAKED, DISABLED_AT, RollOutOutcome, SmokeOutcome, version_description
-from rollcall.domain.shell_commands import command
 from rollcall.hosts.removal_limit import is_too_many
 
 from .moments import moment_of
@@ -253,5 +252,7 @@ def _too_many(given: RetentionInput, plan: RetentionPlan, versions: int) -> Iter
 
 def _by_hand(group: str, word: str) -> str:
     """The command that asks the bake function for it (invocation.py)."""
+    from rollcall.domain.shell_commands import command  # imported where used: it slows a cold start
+
     payload = json.dumps({"upkeep": "retire", "group": group, word: True})
     return command("rollcall", "invoke", "bake", "--payload", payload)
