@@ -1052,11 +1052,11 @@ def test_the_environment_of_the_bake_function_is_what_its_settings_read() -> Non
     assert not settings.cycles
 
 
-def test_every_way_in_which_a_bake_ends_badly_sounds_an_alarm() -> None:
+def test_every_way_in_which_a_bake_ends_badly_sounds_an_alarm_but_an_operators_cancel() -> None:
     expression, *metrics = ALARMS["BakeFailedAlarm"]["Metrics"]
     assert expression["Expression"] == "SUM(METRICS())"
     found = {each["MetricStat"]["Metric"]["MetricName"]: each["MetricStat"]["Metric"] for each in metrics}
-    assert found.keys() == {"ImagesFailed", "ExecutionsTimedOut", "ExecutionsAborted"}
+    assert found.keys() == {"ImagesFailed", "ExecutionsTimedOut"}
     assert found.pop("ImagesFailed")["Dimensions"] == [{"Name": "service", "Value": "bake"}]
     for each in found.values():
         assert target(each["Dimensions"][0]["Value"]) == "BakeStateMachine"

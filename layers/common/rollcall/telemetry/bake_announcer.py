@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from rollcall.bake.news import BakeEvent
+from rollcall.bake.state import BakeResult
 
 from .announcer import Announcer
 from .bake_details import bake_event, bake_seconds, job_of, reason_of
@@ -35,7 +36,7 @@ class BakeAnnouncer(Announcer):
         has it, too.
         """
         for each in answer.news:
-            log = self.logger.error if each.kind == BakeEvent.FAILED else self.logger.info
+            log = self.logger.error if _is_bad(each) else self.logger.info
             log(f"{each.kind}: {reason_of(each)}", extra=_about_news(each))
             self._count_bake(each)
             self._events.append(bake_event(each, time.time()))
@@ -58,10 +59,16 @@ class BakeAnnouncer(Announcer):
             self.logger.error(line, extra={"alert": True})
 
     def _count_bake(self, news: BakeNews) -> None:
-        self.metrics.count(COUNTED[news.kind], group=news.state.group)
+        if _is_bad(news) or news.kind != BakeEvent.FAILED:
+            self.metrics.count(COUNTED[news.kind], group=news.state.group)
         seconds = bake_seconds(news.state, time.time())
         if news.kind in ENDS and seconds is not None:
             self.metrics.seconds("BakeSeconds", seconds, group=news.state.group)
+
+
+def _is_bad(news: BakeNews) -> bool:
+    """Whether a bake failed; one that an operator cancelled did not, and sounds no alarm."""
+    return news.kind == BakeEvent.FAILED and news.state.result != BakeResult.CANCELLED
 
 
 def _about_news(news: BakeNews) -> dict[str, object]:
