@@ -55,6 +55,8 @@ def _result(execution: Execution[BakeState]) -> str:
         return "running"
     if execution.state is not None and execution.state.result:
         return str(execution.state.result)
+    if execution.is_cancelled:
+        return str(BakeResult.CANCELLED)
     known = [str(each) for each in BakeResult if each == execution.error]
     return known[0] if known else ENDED.get(execution.status, BakeResult.FAILED)
 

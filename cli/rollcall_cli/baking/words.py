@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-SETTLED = (
-    "Rollcall terminates what the bake has launched, and removes its hosts, within minutes. A cycle that was rolling "
-    "the image out is stopped, too: what was replaced stays replaced."
-)
+SETTLED = "Rollcall terminates what the bake has launched, and removes its hosts, within minutes."
+
+PHASES = tuple(Phase)  # in the order in which a bake comes through them
 
 
 # The exit code
@@ -130,8 +129,7 @@ def ending_of(execution: BakeExecution) -> Ending:
     """How a bake ended, for an operator."""
     state, group = execution.state, str(execution.request.get("group", ""))
     if execution.status in cycling.ENDED_OUTSIDE:
-        why = cycling.ENDED_OUTSIDE[execution.status]
-        return Ending(f"The bake of group {group!r} did not come to its end: {why}.", (SETTLED,), well=False)
+        return _ended_outside(execution, group)
     if state is None or state.result is None:
         return Ending(f"The bake of group {group!r} FAILED: {_error(execution)}", (SETTLED,), well=False)
     lines = [*_evidence(execution, state), *(_plan(state) if state.result == BakeResult.DRY_RUN else ())]
@@ -139,6 +137,33 @@ def ending_of(execution: BakeExecution) -> Ending:
         lines.append(f"the last step failed, so that something may be left: {_error(execution)}")
         lines.append(SETTLED)
     return Ending(_heading(execution, state), lines, code_of(execution) == ExitCode.OK)
+
+
+def _ended_outside(execution: BakeExecution, group: str) -> Ending:
+    """How a bake ended whose execution was stopped, or ran out of time: in which phase, and what that leaves."""
+    phase = execution.state.phase if execution.state else Phase.PREFLIGHT
+    if execution.is_cancelled:
+        heading = f"The bake of group {group!r} was cancelled in phase {phase}."
+    else:
+        why = cycling.ENDED_OUTSIDE[execution.status]
+        heading = f"The bake of group {group!r} did not come to its end, in phase {phase}: {why}."
+    return Ending(heading, tuple(_left(execution.state, group)), well=False)
+
+
+def _left(state: BakeState | None, group: str) -> Iterator[str]:
+    """What a bake leaves that was stopped: of the group, then of what it has made."""
+    reached = PHASES.index(state.phase if state else Phase.PREFLIGHT)
+    if reached < PHASES.index(Phase.VERSION):
+        yield f"Group {group!r} is as it was, and so is its launch template."
+    elif reached < PHASES.index(Phase.ROLLING_OUT):
+        yield f"Group {group!r} is as it was. A version that may be made already is not rolled out by this bake."
+    elif reached == PHASES.index(Phase.ROLLING_OUT):
+        yield "The cycle that was rolling the image out is stopped, too: what was replaced stays replaced."
+    elif state and state.cycle_result:
+        yield f"The roll-out had ended: {state.cycle_result}."
+    if state and state.image_id:
+        yield f"Image {state.image_id} stays" + (f", in {version_words(state)}." if state.version else ".")
+    yield SETTLED
 
 
 def _error(execution: BakeExecution) -> str:

@@ -26,6 +26,7 @@ type Json = dict[str, Any]
 
 HISTORY_PAGE = 10  # events; while nothing fails the newest state is among the last four
 HISTORY_PAGES = 12  # more than a step that fails at each of its tries can put before the newest state
+CANCELLED = "Cancelled"  # the error of an execution that a command stopped
 STARTED_BEFORE = 5.0  # seconds; what AWS says began longer ago was not started by this call
 
 
@@ -95,6 +96,11 @@ class Execution[S]:
     def running(self) -> bool:
         """Whether it is not over."""
         return self.status == Status.RUNNING
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether a command stopped it."""
+        return self.status == Status.ABORTED and self.error == CANCELLED
 
     @property
     def is_dry_run(self) -> bool:
@@ -171,7 +177,7 @@ class Executions[S]:
     def stop(self, arn: str, cause: str) -> None:
         """End an execution; none of its steps comes after that."""
         with aws_errors(f"the {self._kind.noun}"):
-            self._client.stop_execution(executionArn=arn, error="Cancelled", cause=cause)
+            self._client.stop_execution(executionArn=arn, error=CANCELLED, cause=cause)
 
     def arn_named(self, name: str) -> str:
         """The ARN of an execution with this name, whether there is one or not."""

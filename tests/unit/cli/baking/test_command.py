@@ -104,6 +104,36 @@ def badly(result: BakeResult = BakeResult.FAILED, **own: Any) -> Turn:
     return Turn(ended(result, **own), "FAILED", str(result), "why")
 
 
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        (Phase.PROVISIONING, "Group 'web' is as it was, and so is its launch template."),
+        (Phase.SMOKE, f"Image {IMAGE} stays"),
+        (Phase.VERSION, "is not rolled out by this bake"),
+        (Phase.ROLLING_OUT, "what was replaced stays replaced"),
+        (Phase.RETIRING, "The roll-out had ended: succeeded."),
+    ],
+)
+def test_of_a_bake_that_was_cancelled_it_says_in_which_phase_and_how_the_group_is(
+    command: Command, phase: Phase, words: str
+) -> None:
+    before = {} if phase == Phase.PROVISIONING else {**MADE}
+    result = {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
+    stopped = Turn(replace(STATE, phase=phase, **before, **result), "ABORTED", "Cancelled", module.CAUSE)
+    command.runs(stopped)
+    said = command("web", "--watch", code=1).stdout
+    assert f"The bake of group 'web' was cancelled in phase {phase}." in said
+    assert words in said
+    assert ("cycle" in said.lower()) == (phase == Phase.ROLLING_OUT)
+
+
+def test_the_list_says_cancelled_of_one_that_the_command_cancelled(command: Command) -> None:
+    command.runs(Turn(STATE, "ABORTED", "Cancelled", module.CAUSE), key="k1")
+    command.runs(Turn(STATE, "ABORTED", "", ""), key="k2")
+    results = [each["result"] for each in json.loads(command("--json").stdout)["bakes"]]
+    assert sorted(results) == ["cancelled", "stopped by hand"]
+
+
 # Started and followed
 
 
