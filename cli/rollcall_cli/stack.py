@@ -23,6 +23,7 @@ type Json = dict[str, Any]
 DOCTOR = "DoctorFunction"
 ALARM, LOG_GROUP, QUEUE = "AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup", "AWS::SQS::Queue"  # types of resources
 CYCLE_MACHINE = "CycleStateMachine"  # the logical id of the state machine, where the stack runs cycles
+BAKE_MACHINE = "BakeStateMachine"  # likewise, where it bakes images
 # A run of a function may take nearly two minutes, and is not to be begun twice.
 ANSWER_TIMEOUT = 150  # seconds
 ENDED_FROM_OUTSIDE = ("Sandbox.Timedout", "Runtime.ExitError")  # out of time, out of memory: what Lambda answers then

@@ -15,7 +15,7 @@ from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own,
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line
-from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
+from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from rollcall_cli.questions import Questions
     from rollcall_cli.workflows.following import Display
 
-MACHINE = "BakeStateMachine"  # its logical id
 TO_STOP = "states:StopExecution"
 CAUSE = "rollcall bake --cancel"
 QUESTION = "Cancel the bake of group {group!r}? What it has launched is terminated; an image that it has made stays."
@@ -41,10 +40,10 @@ OF_ROLL_OUT = "Cancel the roll-out of group {group!r}? What was replaced stays r
 def bake_executions(stack: str) -> BakeExecutions:
     """Those of the stack's state machine. Raises NotRun where it has none."""
     try:
-        machine = physical_id(stack, MACHINE)
+        machine = physical_id(stack, BAKE_MACHINE)
     except NoResource as error:
         raise NotRun(
-            f"Stack {stack} bakes no images: it has no state machine {MACHINE}. Deploy it with the parameters "
+            f"Stack {stack} bakes no images: it has no state machine {BAKE_MACHINE}. Deploy it with the parameters "
             "Bakes=true and Cycles=true."
         ) from error
     client = boto3.client("stepfunctions", config=CLIENT_CONFIG)

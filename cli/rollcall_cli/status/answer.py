@@ -27,6 +27,7 @@ def answer_of(status: Status) -> Json:
         "groups": list(status.groups),
         "in_emergency": list(status.in_emergency),
         "cycles": None if status.cycles is None else [each._asdict() for each in status.cycles],
+        "bakes": None if status.bakes is None else [each._asdict() for each in status.bakes],
         "pins": [{"group": each.group, "tag": each.value, "cycle_runs": each.runs} for each in status.pins],
         "instances": [_instance(each) for each in status.waits],
         "queues": None if status.queues is None else [_queue(each) for each in status.queues],

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
     from rollcall_cli.stack_parts import StackParts
 
+    from .bakes import RunningBake
     from .cycles import RunningCycle, SeenPin
     from .held_groups import HeldGroup, ReadGroups
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
@@ -46,7 +47,7 @@ NEEDED = (
     "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeLifecycleHooks, "
     "autoscaling:DescribeScalingActivities, autoscaling:DescribeWarmPool and ec2:DescribeInstances"
 )
-TO_READ_CYCLES = "states:ListExecutions, states:DescribeExecution and states:GetExecutionHistory of its cycles"
+TO_READ_RUNS = "states:ListExecutions, states:DescribeExecution and states:GetExecutionHistory of its "
 TOWER_TIME = 60.0  # seconds in which a Tower that does not answer is given up
 UNDER_WAY = (Step.JOB_RUNS, Step.EVENTS_PENDING, Step.TRIED_AGAIN, Step.CHECKED)  # of one that serves already
 UNREAD = Shown(Step.NOT_KNOWN, "Tower is not read")
@@ -66,7 +67,7 @@ class Status(NamedTuple):
     in_emergency: the names of those for which an operator suspended what Rollcall promises.
 
     queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
-    (has_alert); cycles too, and where the stack has none. pins: of the groups that were read.
+    (has_alert); cycles and bakes too, and where the stack has none. pins: of the groups that were read.
     """
 
     stack: str
@@ -83,6 +84,7 @@ class Status(NamedTuple):
     in_emergency: tuple[str, ...] = ()
     cycles: tuple[RunningCycle, ...] | None = None
     pins: tuple[SeenPin, ...] = ()
+    bakes: tuple[RunningBake, ...] | None = None
 
 
 class StatusReader:
@@ -117,12 +119,13 @@ class StatusReader:
             around = self._surroundings
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
-            cycles = pool.submit(around.cycles)
+            cycles, bakes = pool.submit(around.cycles), pool.submit(around.bakes)
             report("reading Auto Scaling")
             groups = self._groups(names, at, pool)
             waits = self._waits(groups.held, at, report)
-            report("reading queues, alarms, cycles and the log of reconcile")
-            running = self._found("which cycles run", cycles, TO_READ_CYCLES)
+            report("reading queues, alarms, cycles, bakes and the log of reconcile")
+            running = self._found("which cycles run", cycles, f"{TO_READ_RUNS}cycles")
+            baking = self._found("which bakes run", bakes, f"{TO_READ_RUNS}bakes")
             return Status(
                 self._stack.name,
                 self._stack.region,
@@ -136,8 +139,9 @@ class StatusReader:
                 self._found("when reconcile last ran", last_run, "logs:FilterLogEvents of its log group"),
                 tuple(self._gaps),
                 groups.in_emergency,
-                None if running is None else tuple(each for each in running if not names or each.group in names),
+                _of_groups(running, names),
                 self._pins(groups, running),
+                _of_groups(baking, names),
             )
 
     def _pins(self, groups: ReadGroups, running: tuple[RunningCycle, ...] | None) -> tuple[SeenPin, ...]:
@@ -281,6 +285,13 @@ def _unless_held(shown: Shown, others: Sequence[str]) -> Shown:
     words = f"Rollcall does not answer {hooks}, which may hold it still: AWS does not say which hook does"
     step = Step.READY_HERE if shown.step == Step.READY else shown.step
     return shown._replace(step=step, reason="; ".join(filter(None, (shown.reason, words))))
+
+
+def _of_groups[R: (RunningCycle, RunningBake)](
+    running: tuple[R, ...] | None, names: Collection[str]
+) -> tuple[R, ...] | None:
+    """Those of the groups that were named, or all."""
+    return None if running is None else tuple(each for each in running if not names or each.group in names)
 
 
 def _remedy(error: RollcallError, permission: str) -> str:

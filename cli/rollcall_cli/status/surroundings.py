@@ -15,9 +15,11 @@ import boto3
 
 from rollcall.alerting.store import Incidents
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
+from rollcall_cli.baking.executions import BakeExecutions
 from rollcall_cli.cycling.executions import CycleExecutions
-from rollcall_cli.stack import ALARM, CYCLE_MACHINE, QUEUE
+from rollcall_cli.stack import ALARM, BAKE_MACHINE, CYCLE_MACHINE, QUEUE
 
+from .bakes import running_bake
 from .cycles import running_cycle
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from rollcall.alerting.incident import Incident
     from rollcall_cli.stack_parts import StackParts
 
+    from .bakes import RunningBake
     from .cycles import RunningCycle
 
 DEAD_LETTER_QUEUE = "DeadLetterQueue"
@@ -178,6 +181,14 @@ class Surroundings:
             return None
         found = CycleExecutions(self._client("stepfunctions"), machine).all_running()
         return tuple(sorted(map(running_cycle, found), key=lambda each: -each.since))
+
+    def bakes(self) -> tuple[RunningBake, ...] | None:
+        """The bakes that run, the latest first; None where the stack has none."""
+        machine = self._stack.find(BAKE_MACHINE)
+        if not machine:
+            return None
+        found = BakeExecutions(self._client("stepfunctions"), machine, None).all_running()
+        return tuple(sorted(map(running_bake, found), key=lambda each: -each.since))
 
     def last_run(self) -> LastRun:
         """The last run of reconcile that ended, scheduled or by hand."""

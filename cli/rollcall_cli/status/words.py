@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.times import clock, duration, moment
 
+from .bakes import bake_words
 from .cycles import cycle_words, pin_words
 from .waits import CheckAnswer, Step
 
@@ -53,6 +54,8 @@ def summary(status: Status) -> str:
     ]
     if status.cycles:
         parts.append(f"{_count(len(status.cycles), 'cycle')} run{'s' if len(status.cycles) == 1 else ''}")
+    if status.bakes:
+        parts.append(f"{_count(len(status.bakes), 'bake')} run{'s' if len(status.bakes) == 1 else ''}")
     if left := [each for each in status.pins if each.needs_operator]:
         parts.append(f"{_count(len(left), 'pin')} left behind")
     if status.in_emergency:
@@ -101,12 +104,15 @@ def entry_of(wait: Wait, now: float) -> Entry:
 
 
 def around(status: Status, given: Sequence[str]) -> Iterator[Entry]:
-    """Emergencies, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
+    """Emergencies, cycles, bakes, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
     if status.in_emergency:
         yield Entry("in an emergency", tuple(_emergency(each, given) for each in status.in_emergency), acts=True)
     if status.cycles is not None:
         running = [Line(cycle_words(each, status.at, given), is_pasted=True) for each in status.cycles]
         yield Entry("cycles", tuple(running) or (Line("none"),))
+    if status.bakes is not None:
+        baking = [Line(bake_words(each, status.at, given), is_pasted=True) for each in status.bakes]
+        yield Entry("bakes", tuple(baking) or (Line("none"),))
     if status.pins:
         acts = any(each.needs_operator for each in status.pins)
         yield Entry("pinned", tuple(Line(pin_words(each), is_pasted=True) for each in status.pins), acts)

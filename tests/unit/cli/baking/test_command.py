@@ -117,8 +117,8 @@ def badly(result: BakeResult = BakeResult.FAILED, **own: Any) -> Turn:
 def test_of_a_bake_that_was_cancelled_it_says_in_which_phase_and_how_the_group_is(
     command: Command, phase: Phase, words: str
 ) -> None:
-    before = {} if phase == Phase.PROVISIONING else {**MADE}
-    result = {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
+    before: dict[str, Any] = {} if phase == Phase.PROVISIONING else {**MADE}
+    result: dict[str, Any] = {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
     stopped = Turn(replace(STATE, phase=phase, **before, **result), "ABORTED", "Cancelled", module.CAUSE)
     command.runs(stopped)
     said = command("web", "--watch", code=1).stdout

@@ -12,6 +12,7 @@ from unit.fakes import ACCOUNT, REGION
 if TYPE_CHECKING:
     from rollcall.alerting.incident import Incident
     from rollcall.domain.errors import RollcallError
+    from rollcall_cli.status.bakes import RunningBake
     from rollcall_cli.status.cycles import RunningCycle
     from rollcall_cli.status.reading import Status
     from rollcall_cli.status.surroundings import SeenAlarm
@@ -41,6 +42,7 @@ class FakeSurroundings(Surroundings):
         self.known_incidents: tuple[Incident, ...] | None = None
         self.known_run = LastRun(now - 60, 900)
         self.known_cycles: tuple[RunningCycle, ...] | None = None
+        self.known_bakes: tuple[RunningBake, ...] | None = None
         self.failing: dict[str, RollcallError] = {}
 
     def _asked(self, method: str) -> None:
@@ -66,6 +68,10 @@ class FakeSurroundings(Surroundings):
     def cycles(self) -> tuple[RunningCycle, ...] | None:
         self._asked("cycles")
         return self.known_cycles
+
+    def bakes(self) -> tuple[RunningBake, ...] | None:
+        self._asked("bakes")
+        return self.known_bakes
 
     def last_run(self) -> LastRun:
         self._asked("last_run")
