@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.group_details import GroupDetails
+from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.launch_surroundings import LaunchSurroundings, Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
 from rollcall.aws.launch_types import LaunchTypes
@@ -195,6 +196,16 @@ class FakeSurroundings(LaunchSurroundings):
         return {each: self.known[each] for each in subnet_ids if each in self.known}
 
 
+class FakeRefreshes(InstanceRefreshes):
+    """The instance refresh of the group that goes on, None without one."""
+
+    def __init__(self) -> None:
+        self.going_on: Refresh | None = None
+
+    def active(self, group: str) -> Refresh | None:
+        return self.going_on
+
+
 class FakeKeys(EncryptionKeys):
     """Keys in memory."""
 
@@ -237,6 +248,8 @@ class BakeWorld:
         self.types, self.surroundings, self.keys = FakeTypes(), FakeSurroundings(), FakeKeys()
         self.bake = SETTINGS_OF_BAKE
         self.running: list[str] = []
+        self.cycles: list[str] = []
+        self.refreshes = FakeRefreshes()
         self.request = {"group": "web", **request}
         self.job_ends = Outcome.OK
         self.job_status: JobStatus | None = None
@@ -300,6 +313,8 @@ class BakeWorld:
             self.tower,
             self.fleet,
             running=lambda group: self.running,
+            cycles=lambda group: self.cycles,
+            refreshes=self.refreshes,
             aws=self.aws,
             surroundings=self.surroundings,
             types=self.types,

@@ -9,6 +9,7 @@ import pytest
 
 from rollcall.aws.encryption_keys import KeyFacts
 from rollcall.aws.images import Image
+from rollcall.aws.instance_refreshes import Refresh
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
 from rollcall.bake.preflight import Preflight
@@ -78,6 +79,28 @@ def against(bake: BakeWorld, what: str) -> tuple[str, str]:
     found = judged(bake).objections
     assert [each.what for each in found] == [what]
     return found[0].reason, found[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("roll_out", "words"),
+    [(True, "a roll-out is refused as long as it does"), (False, "it may change the group's version")],
+)
+def test_a_cycle_of_the_group_that_goes_on_is_a_warning(*, roll_out: bool, words: str) -> None:
+    bake = world(roll_out=roll_out)
+    bake.cycles = ["web-1234abcd-v8"]
+    found = judged(bake)
+    assert (found.objections, found.warnings) == ((), (f"cycle web-1234abcd-v8 of this group goes on: {words}",))
+
+
+def test_an_instance_refresh_that_goes_on_speaks_against_a_bake_that_rolls_out() -> None:
+    """The cycle at its end would be refused, after the image is made."""
+    bake = world()
+    bake.refreshes.going_on = Refresh("r-1", "InProgress")
+    reason, remedy = against(bake, "refresh active")
+    assert reason.startswith("instance refresh r-1 is InProgress")
+    assert "roll_out=false" in remedy
+    bake.request["roll_out"] = False
+    assert objections(bake) == set()
 
 
 @pytest.mark.parametrize(

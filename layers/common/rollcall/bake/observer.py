@@ -10,6 +10,7 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from rollcall.aws.encryption_keys import EncryptionKeys
+from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.aws.launch_surroundings import LaunchSurroundings
 from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
@@ -52,7 +53,7 @@ WELL = (RollOutOutcome.SUCCEEDED, RollOutOutcome.NONE)
 class PreflightObserver:
     """Reads for the pre-flight of one bake.
 
-    running: the names of the bakes of a group that run, this one's included.
+    running: the names of the bakes of a group that run, this one's included. cycles: of its cycles that do.
     """
 
     def __init__(
@@ -63,20 +64,24 @@ class PreflightObserver:
         fleet: Fleet,
         *,
         running: Callable[[str], Collection[str]],
+        cycles: Callable[[str], Collection[str]],
         aws: BakeAws,
         surroundings: LaunchSurroundings | None = None,
         types: LaunchTypes | None = None,
         keys: EncryptionKeys | None = None,
+        refreshes: InstanceRefreshes | None = None,
     ) -> None:
         self._settings = settings
         self._bake = bake
         self._tower = tower
         self._fleet = fleet
         self._running = running
+        self._cycles = cycles
         self._aws = aws
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
         self._types = types or LaunchTypes(settings.region)
         self._keys = keys or EncryptionKeys(settings.region)
+        self._refreshes = refreshes or InstanceRefreshes(settings.region)
         self._denied: dict[str, None] = {}  # parameters that may not be read
 
     def preflight(self, raw: object, execution: str) -> Preflight:
@@ -109,6 +114,8 @@ class PreflightObserver:
             account=self._settings.account,
             tag=tag,
             running=tuple(sorted(set(self._running(name)) - {execution})),
+            cycles=tuple(sorted(self._cycles(name))),
+            refresh=self._refreshes.active(name) if request.roll_out else None,
             details=details,
             settings=settings,
             version=version,

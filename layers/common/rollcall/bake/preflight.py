@@ -9,6 +9,7 @@ from copy import replace
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
 
 from .due import Baked, nothing_new
@@ -129,6 +130,11 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
 
 def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
     request = given.request
+    if given.cycles:
+        yield (
+            f"cycle {listed(given.cycles)} of this group goes on: "
+            + ("a roll-out is refused as long as it does" if request.roll_out else "it may change the group's version")
+        )
     if given.version is not None and given.version.names_image_by_parameter:
         yield (
             f"version {given.version.number} names its image by a parameter of Systems Manager: the new version names "

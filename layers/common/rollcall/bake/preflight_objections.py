@@ -90,6 +90,14 @@ def _rolled_out(given: PreflightInput, details: GroupDetails) -> Iterator[Object
             f"it has not the tag {OPT_IN_TAG}, so that no cycle of it begins",
             f"let it opt in: {set_tag_command(name, OPT_IN_TAG, 'INVENTORY')}; or {without}",
         )
+    if given.refresh is not None:
+        watch = command("rollcall", "cycle", "--watch", *operand(name))
+        yield Objection(
+            "refresh active",
+            f"instance refresh {given.refresh.id} is {given.refresh.status}; AWS allows one at a time, and it may "
+            "change the group's version",
+            f"wait for it ({watch}), or {without}",
+        )
     if NEVER in details.group.tags.get(CYCLE_TAG, "").split():
         yield Objection(
             "cycle forbidden", f"its tag {CYCLE_TAG} says never", f"take the word out of {CYCLE_TAG}, or {without}"

@@ -145,7 +145,8 @@ class BakeRun:
             self._bake,
             self._tower,
             self._fleet,
-            running=lambda group: without_dry_runs(Executions(self._bake.machine).running(name_prefix(group)), group),
+            running=lambda group: _running(self._bake.machine, group),
+            cycles=lambda group: _running(self._bake.cycle_machine, group) if self._bake.cycle_machine else (),
             aws=self._aws,
         )
 
@@ -265,6 +266,11 @@ def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
     if state.result not in kinds and not refused:  # the command reports those that it starts
         return ()
     return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
+
+
+def _running(machine: str, group: str) -> list[str]:
+    """The names of a group's executions of a state machine that run and may change something."""
+    return without_dry_runs(Executions(machine).running(name_prefix(group)), group)
 
 
 def _with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
