@@ -20,7 +20,7 @@ from lab.by_hand.certificates import make_certificates
 from lab.by_hand.forwarding import forwarding
 from lab.by_hand.invoke import Invocation, Invoked
 from lab.by_hand.lab import Record, attached
-from lab.by_hand.scenes import INVENTORY, RETIRE_TEMPLATE, SAMPLES, SAMPLES_DIRECTORY, TEMPLATE
+from lab.by_hand.scenes import RETIRE_TEMPLATE, SAMPLES, SAMPLES_DIRECTORY, furnish
 from lab.cloud import REPOSITORY, Cloud, Group, eventually
 from rollcall_cli.commands.invoke import logical_id_of
 from rollcall_cli.invocation.outcome import outcome
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(platform.system() != "Linux", reason="the emulat
 
 STORIES = (  # one for each function
     *("launch-eventbridge.json", "gate.json", "terminate-eventbridge.json"),
-    *("reconcile-dry-run.json", "cycle-preflight.json", "doctor.json", "alert-trouble.json"),
+    *("reconcile-dry-run.json", "cycle-preflight.json", "bake-preflight.json", "doctor.json", "alert-trouble.json"),
 )
 INVOCATIONS = [
     pytest.param(name, function, marks=[pytest.mark.story] if name in STORIES else [])
@@ -43,9 +43,7 @@ END_TIMEOUT = 60  # seconds for it to end
 @pytest.fixture(scope="module")
 def cloud(full_cloud: Cloud) -> Iterator[Cloud]:
     """With what a lab's Tower has; the groups of the samples are gone afterwards."""
-    full_cloud.tower.add_inventory(INVENTORY)
-    for template in (TEMPLATE, RETIRE_TEMPLATE):
-        full_cloud.tower.add_job_template(template, INVENTORY)
+    furnish(full_cloud.tower)
     yield full_cloud
     groups = [each for each in full_cloud.groups() if each.name.startswith("sample")]
     for group in groups:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from lab.alert_channels import AlertChannels
-from lab.by_hand.scenes import INVENTORY, RETIRE_TEMPLATE, TEMPLATE
+from lab.by_hand.scenes import furnish
 from lab.cloud import REPOSITORY, Cloud, sam_build
 from lab.tower.embedded import Tower
 
@@ -33,7 +33,6 @@ DIRECTORY = REPOSITORY / "build" / "lab"
 SOURCES = ("layers", "functions", "statemachines")
 ADDRESS_POOL = "10.0.0.0/24"
 JOB_TIME = 3.0  # seconds
-JOB_TIMEOUT = 1800  # seconds
 
 
 class LabBusy(Exception):
@@ -83,9 +82,7 @@ def started(steps: Steps, directory: Path = DIRECTORY, *, lasting: bool) -> Iter
         built = build(steps, directory)
         with steps.step("Starting the embedded cloud"):
             tower = Tower(boot_time=0, job_time=JOB_TIME)
-            tower.add_inventory(INVENTORY)
-            for template in (TEMPLATE, RETIRE_TEMPLATE):
-                tower.add_job_template(template, INVENTORY, timeout=JOB_TIMEOUT)
+            furnish(tower)
             channels = AlertChannels()
             starting.enter_context(channels.serve())
             cloud = starting.enter_context(Cloud(directory, address_pool=ADDRESS_POOL, tower=tower))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.bakes import PLACED, REVISION, permit
 from lab.by_hand.samples import Facts, filled
 from lab.cloud import REPOSITORY, SECRET, Group, eventually
 from rollcall_cli.exit_codes import ExitCode
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lab.cloud import Cloud
+    from lab.tower.embedded import Tower
 
 type Json = dict[str, Any]
 type Scene = Callable[[Cloud], Facts]
 
 SAMPLES_DIRECTORY = REPOSITORY / "events"
 INVENTORY, TEMPLATE, RETIRE_TEMPLATE = "fleet", "provision", "retire"  # in the lab's Tower
+BUILDERS, BAKE_TEMPLATE = "builders", "bake"  # likewise, for bakes
+JOB_TIMEOUT = 1800  # seconds; of the job templates
 TARGET_GROUP = "sample"
 HOOKS = {"rollcall-launch": "LAUNCHING", "rollcall-terminate": "TERMINATING"}  # as the samples call them
 HEARTBEAT_TIMEOUT = 600  # seconds: whoever looks at a function with a debugger has time
@@ -35,6 +39,16 @@ TIMEOUT = 120.0  # seconds for each step
 HELD = 2  # seconds that a message which is not meant is hidden from its function
 AT_ONCE = 10  # messages; SQS's maximum
 REQUEST_TIMEOUT = 10.0  # seconds
+
+
+def furnish(tower: Tower) -> None:
+    """Give a Tower what the samples, and the group of a lab that stays, need of it."""
+    for inventory in (INVENTORY, BUILDERS):
+        tower.add_inventory(inventory)
+    for template in (TEMPLATE, RETIRE_TEMPLATE):
+        tower.add_job_template(template, INVENTORY, timeout=JOB_TIMEOUT)
+    tower.add_job_template(BAKE_TEMPLATE, BUILDERS, timeout=JOB_TIMEOUT, ask_variables=True, project="playbooks")
+    tower.set_revision(BAKE_TEMPLATE, REVISION)
 
 
 def nothing(_: Cloud) -> Facts:
@@ -45,6 +59,19 @@ def nothing(_: Cloud) -> Facts:
 def opted_in(cloud: Cloud) -> Facts:
     """A group is opted in."""
     return Facts(_hooked(cloud).name)
+
+
+def may_bake(cloud: Cloud) -> Facts:
+    """A group has what a bake needs: a subnet, an inventory and a playbook for builders, and leave to add versions."""
+    tags: dict[str, str | None] = {
+        "inventory": INVENTORY,
+        "job-template": TEMPLATE,
+        "bake-inventory": BUILDERS,
+        "bake-job-template": BAKE_TEMPLATE,
+    }
+    group = _group(cloud, "sample-bakes", tags, hooks=HOOKS, version="$Default", **PLACED)
+    permit(group)
+    return Facts(group.name)
 
 
 def launching(cloud: Cloud) -> Facts:
@@ -177,7 +204,7 @@ SAMPLES = {
     "reconcile-dry-run.json": Sample(("reconcile",), serving_without_host, '"step": "add"'),
     "cycle-preflight.json": Sample(("cycle",), opted_in, '"next": "put_back"'),
     "cycle-put-back.json": Sample(("cycle",), opted_in, '"next": "succeeded"'),
-    "bake-preflight.json": Sample(("bake",), opted_in, '"next": "put_back"'),
+    "bake-preflight.json": Sample(("bake",), may_bake, "dry run: nothing speaks against it"),
     "bake-put-back.json": Sample(("bake",), opted_in, '"next": "succeeded"'),
     "doctor.json": Sample(("doctor",), opted_in, '"findings"'),
     "alert-trouble.json": Sample(("alert",), nothing, "incident opened"),

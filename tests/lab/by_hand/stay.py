@@ -82,10 +82,15 @@ def end_with(parent: int) -> None:
 
 
 def make_group(cloud: Cloud) -> None:
-    """A group as an operator has it before Rollcall: one instance in service, no hooks, no tags."""
+    """A group as an operator has it before Rollcall: one instance in service, no hooks, no tags.
+
+    Bakes may give its launch template versions.
+    """
+    from lab.bakes import PLACED, permit
     from lab.cloud import eventually
 
-    group = cloud.create_group(GROUP, {}, hooks=False, most=10, size=1)
+    group = cloud.create_group(GROUP, {}, hooks=False, most=10, size=1, **PLACED)
+    permit(group)
     eventually(group.in_service, "an instance serves")
 
 
