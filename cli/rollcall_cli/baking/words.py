@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollcall.bake.state import BakeResult, Phase
+from rollcall.cycle.batch import batch_size
+from rollcall.cycle.request import read_request
+from rollcall.cycle.tag import parse_cycle_tag
+from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import Group
+from rollcall.domain.settings import CYCLE_TAG
 from rollcall_cli.cycling import words as cycling
 from rollcall_cli.cycling.words import Ending
 from rollcall_cli.exit_codes import ExitCode
@@ -242,9 +248,32 @@ def _plan(state: BakeState) -> Iterator[str]:
         yield f"provisioned by job template {plan['job_template']!r}, in inventory {plan.get('inventory', '')!r}"
     if plan.get("project_revision"):
         yield f"project {state.project or 'of the playbook'} is at revision {plan['project_revision']}"
+    yield f"smoke test: {state.request.get('smoke')}"
+    yield from _rolled_out(state)
     if plan.get("nothing_new"):
         yield f"started by schedule, or with --only-if-new, it would bake nothing: {plan['nothing_new']}"
     yield from (f"note: {note}" for note in plan.get("notes", ()) if note not in state.warnings)
+
+
+def _rolled_out(state: BakeState) -> Iterator[str]:
+    """What would become of the group after the image is made, and of old images."""
+    if state.request.get("roll_out"):
+        instances = int(state.plan.get("instances", 0))
+        yield f"then the group is cycled to the new version: {instances} instances, {_at_a_time(state, instances)}"
+    else:
+        yield "the image is not rolled out: the group stays as it is"
+    for each in state.plan.get("removals", ()):
+        yield f"after that: {each}"
+
+
+def _at_a_time(state: BakeState, instances: int) -> str:
+    tag = state.plan.get("cycle_tag", "")
+    try:
+        read = parse_cycle_tag(Group(state.group, {CYCLE_TAG: tag} if tag else {}, {}))
+        size = batch_size(instances, read_request({"group": state.group}, read).batch)
+    except BadSettings as error:
+        return f"and no cycle of it begins: {error}"
+    return f"{size} at a time"
 
 
 # As JSON

@@ -117,6 +117,16 @@ def test_a_dry_run_touches_nothing() -> None:
     assert ended.base_image.id == BASE
 
 
+def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_would_displace() -> None:
+    bake = world(dry_run=True)
+    bake.group(keep="4", cycle="batch=2")
+    bake.aws.known |= {each.id: each for each in images(4)}
+    plan = bake.until().plan
+    assert [line.partition(" would be ")[0] for line in plan["removals"]] == ["ami-1"]
+    assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
+    assert bake.deaths.made == []
+
+
 def test_a_refused_bake_has_all_its_objections() -> None:
     bake = world()
     bake.group(bake_job_template="", bake_inventory="prod")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.settings import CYCLE_TAG
 
 from .due import Baked, nothing_new
 from .key_access import key_warnings
@@ -34,7 +35,8 @@ class Plan:
     """What a bake begins with.
 
     nothing_new: why it would make nothing new, empty if it would, or that is not known. notes: what an operator should
-    know beforehand. inventory_id, job_template: ids in Tower, None where pre-flight objects.
+    know beforehand. inventory_id, job_template: ids in Tower, None where pre-flight objects. instances: that the group
+    wants. cycle_tag: the text of its tag rollcall:cycle, which says how it is cycled.
     """
 
     base: BaseImage
@@ -52,6 +54,8 @@ class Plan:
     project_revision: str
     nothing_new: str
     notes: tuple[str, ...]
+    instances: int = 0
+    cycle_tag: str = ""
 
     def into(self, state: BakeState) -> BakeState:
         """The state with what was planned."""
@@ -79,6 +83,8 @@ class Plan:
             "project_revision": self.project_revision,
             "nothing_new": self.nothing_new,
             "notes": list(self.notes),
+            "instances": self.instances,
+            "cycle_tag": self.cycle_tag,
         }
 
 
@@ -125,6 +131,8 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
         project_revision=revision,
         nothing_new=words,
         notes=tuple(_notes(given, details)),
+        instances=details.desired,
+        cycle_tag=details.group.tags.get(CYCLE_TAG, ""),
     )
 
 

@@ -130,6 +130,7 @@ class BakeRun:
             return over(state, BakeResult.REFUSED, objected)
         state = replace(found.plan.into(state), until=state.execution_started + LIFE)
         if request.dry_run:
+            state = replace(state, plan={**state.plan, "removals": self._removals(state)})
             return over(state, BakeResult.DRY_RUN, objected or "nothing speaks against it")
         if found.objections:
             return over(state, BakeResult.REFUSED, objected)
@@ -169,6 +170,18 @@ class BakeRun:
             warnings=listed_lines([*state.warnings, *report.warnings], LISTED_MAX),
         )
         return StepAnswer(done, "put_back", news=report.news(done))
+
+    def _removals(self, state: BakeState) -> list[str]:
+        """What would go after the roll-out, a line for each: the new image takes one place among those that stay."""
+        template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
+        keep = int(state.request["keep"]) - 1
+        try:
+            report = self._retiring.retire(
+                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True)
+            )
+        except RollcallError as error:
+            return [cut(f"which old images would go could not be read: {error}")]
+        return list(listed_lines([*report.removed, *report.warnings], LISTED_MAX))
 
     # Put back
 

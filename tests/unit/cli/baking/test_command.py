@@ -314,6 +314,9 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "project_revision": "9f2c51d",
         "nothing_new": "neither the base image nor the project has changed",
         "notes": ["the group is on $Latest", "a warning"],
+        "instances": 8,
+        "cycle_tag": "batch=50percent",
+        "removals": ["version 2 would be deleted: it is beyond the newest 5"],
     }
     done = ended(BakeResult.DRY_RUN, plan=plan, project="fleet", warnings=("a warning",))
     command.aws.script = [Turn(done, "SUCCEEDED")]
@@ -324,6 +327,9 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
     assert lines[2:] == [
         "  provisioned by job template 'bake web', in inventory 'builders'",
         "  project fleet is at revision 9f2c51d",
+        "  smoke test: boot",
+        "  then the group is cycled to the new version: 8 instances, 4 at a time",
+        "  after that: version 2 would be deleted: it is beyond the newest 5",
         "  started by schedule, or with --only-if-new, it would bake nothing: "
         "neither the base image nor the project has changed",
         "  note: the group is on $Latest",
