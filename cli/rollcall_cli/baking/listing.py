@@ -53,12 +53,14 @@ def _result(execution: Execution[BakeState]) -> str:
     """One that failed says it as its error (statemachines/bake.asl.json)."""
     if execution.running:
         return "running"
-    if execution.state is not None and execution.state.result:
-        return str(execution.state.result)
     if execution.is_cancelled:
         return str(BakeResult.CANCELLED)
+    if execution.status in ENDED:
+        return ENDED[execution.status]
+    if execution.state is not None and execution.state.result:
+        return str(execution.state.result)
     known = [str(each) for each in BakeResult if each == execution.error]
-    return known[0] if known else ENDED.get(execution.status, BakeResult.FAILED)
+    return known[0] if known else str(BakeResult.FAILED)
 
 
 def table(bakes: Sequence[Listed]) -> Table:

@@ -25,10 +25,12 @@ from .following import display
 from .words import answer_of, code_of, ending_of
 
 if TYPE_CHECKING:
+    from rollcall.bake.state import BakeState
     from rollcall_cli.cycling.executions import CycleExecution
     from rollcall_cli.cycling.words import Ending
     from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.executions import Execution
     from rollcall_cli.workflows.following import Display
 
 TO_STOP = "states:StopExecution"
@@ -85,7 +87,7 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
     def list_latest(self) -> ExitCode:
         """The last bakes of all groups."""
-        bakes = [listing.listed(each) for each in self._asked(lambda: self._bakes.latest(listing.LISTED))]
+        bakes = [listing.listed(each) for each in self._asked(self._latest)]
         if self._as_json:
             print_json(listing.answer_of(bakes))
         elif bakes:
@@ -93,6 +95,11 @@ class BakeRun(WorkflowRun[BakeExecution]):
         else:
             print("No group was baked in the last 90 days.")
         return ExitCode.OK
+
+    def _latest(self) -> list[Execution[BakeState]]:
+        """The last bakes; those that are over with their last state, which has image and version."""
+        found = self._bakes.latest(listing.LISTED)
+        return [each if each.running else self._bakes.with_state(each) for each in found]
 
     def cancel(self, questions: Questions) -> ExitCode:
         """Stop the bake that runs; the bake function then terminates what it has launched.

@@ -259,7 +259,8 @@ def _rolled_out(state: BakeState) -> Iterator[str]:
     """What would become of the group after the image is made, and of old images."""
     if state.request.get("roll_out"):
         instances = int(state.plan.get("instances", 0))
-        yield f"then the group is cycled to the new version: {instances} instances, {_at_a_time(state, instances)}"
+        many = f"{instances} instance{'' if instances == 1 else 's'}"
+        yield f"then the group is cycled to the new version: {many}, {_at_a_time(state, instances)}"
     else:
         yield "the image is not rolled out: the group stays as it is"
     for each in state.plan.get("removals", ()):

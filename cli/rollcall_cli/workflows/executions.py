@@ -214,11 +214,14 @@ class Executions[S]:
 
     def read(self, arn: str) -> Execution[S]:
         """An execution with its newest state. Raises as described() does."""
-        shown = self.described(arn)
+        return self.with_state(self.described(arn))
+
+    def with_state(self, shown: Execution[S]) -> Execution[S]:
+        """An execution that described() shows, with its newest state, which is read where that has none."""
         if shown.state is not None:
             return shown
         failing = ""
-        for event in self._history(arn):
+        for event in self._history(shown.arn):
             failing = failing or _failure(event)
             if state := self._state_of(event):
                 answered = event["timestamp"].timestamp()

@@ -359,6 +359,17 @@ def test_without_a_group_the_last_bakes_are_listed(command: Command) -> None:
     assert IMAGE in command().stdout
 
 
+def test_the_list_has_the_image_and_the_version_of_a_bake_that_did_not_go_well(command: Command) -> None:
+    """Such an execution has no output: its last step says it."""
+    command.runs(badly(**MADE), key="failed")
+    command.runs(Turn(ROLLING_OUT, "ABORTED"), key="stopped")
+    said = json.loads(command("--json").stdout)["bakes"]
+    assert {(each["result"], each["image"], each["version"]) for each in said} == {
+        ("failed", IMAGE, "7"),
+        ("stopped by hand", IMAGE, "7"),
+    }
+
+
 # Left alone, and cancelled
 
 
