@@ -77,7 +77,8 @@ def invoke(
     for line in readable(answer.log):
         screen.print(line, soft_wrap=True)
     screen.print(f"answer: {json.dumps(answer.value)}", soft_wrap=True)
-    screen.print(result.words, soft_wrap=True)
+    for line in (*result.lines, result.words):
+        screen.print(line, soft_wrap=True)
     return result.code
 
 

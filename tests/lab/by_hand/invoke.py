@@ -207,7 +207,7 @@ def shown(invoked: Invoked) -> int:
 
     print(invoked.readable)
     result = outcome(invoked.answer, invoked.log, failed=invoked.failed)
-    print(result.words)
+    print(*result.lines, result.words, sep="\n")
     return result.code
 
 

@@ -88,6 +88,31 @@ def test_what_became_of_an_invocation(answer: Any, log: str, failed: bool, code:
     assert words in result.words
 
 
+RETIRED = {"group": "web", "execution": "", "phase": "ended", "removed": ["version 2 was deleted: it is old"]}
+RETIRED |= {"retained": ["ami-1 stays: it is in use"], "warnings": []}
+
+
+def test_what_went_and_what_stays_of_old_images_is_a_line_each() -> None:
+    result = outcome({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
+    assert result.code == ExitCode.OK
+    assert result.lines == ("removed: version 2 was deleted: it is old", "kept: ami-1 stays: it is in use")
+    nothing = RETIRED | {"removed": [], "retained": []}
+    none = outcome({"bake": nothing, "next": "succeeded"}, "", failed=False)
+    assert none.lines == ("no image and no version of the group goes",)
+
+
+def test_a_run_that_removes_nothing_for_its_limit_has_not_ended_well() -> None:
+    too_many = {"bake": RETIRED | {"removed": [], "warnings": ["9 of 12 images would go"]}, "next": "succeeded"}
+    result = outcome(too_many, "", failed=False)
+    assert (result.code, result.lines[-1]) == (ExitCode.ACT, "warning: 9 of 12 images would go")
+    assert "something in it failed" in result.words
+
+
+def test_the_answer_of_a_bakes_step_is_no_report_of_old_images() -> None:
+    step = {"bake": RETIRED | {"execution": "arn:1", "warnings": ["smoke=off"]}, "next": "put_back"}
+    assert outcome(step, "", failed=False) == outcome({}, "", failed=False)
+
+
 def test_values_are_changed_wherever_they_stand() -> None:
     inner = json.dumps({"id": "a", "list": ["a", 1]})
     event = {"Records": [{"body": json.dumps({"Message": inner, "note": "{a"})}]}
