@@ -110,10 +110,13 @@ def write() -> str:
 - Something of a group is published in {BUSY_HOURS_A_DAY} hours of a day. CloudWatch charges a metric for the hours in
   which it is published: a group has at most {METRICS_OF_A_GROUP} metrics, ${at_most:.2f} a month if it is busy in every
   hour. This is what grows with the number of groups.
-- All alarms and metrics are counted, also those that are there only with Chef, cycles, PagerDuty or Slack.
+- All alarms are counted, also those that are there only with Chef, cycles, bakes, PagerDuty or Slack.
 - Reconcile is priced as for 10,000 hosts, which is more than these groups have ({INSTANCES} instances each: at most
   {max(GROUPS) * INSTANCES:,} hosts).
-- Left out: network traffic, a NAT gateway or VPC endpoints if you deploy with `SubnetIds`, the queries of an open
+- Left out: cycles and bakes, with their metrics, which are published in the few hours in which one goes on. A bake
+  pays for its builder, the instance of its smoke test and state transitions, and an image every month for its
+  snapshots: [what one costs](../performance-bakes.md). A cycle pays for state transitions.
+- Left out, too: network traffic, a NAT gateway or VPC endpoints if you deploy with `SubnetIds`, the queries of an open
   dashboard, the KMS key if you use your own, and what the instances and Tower cost.
 
 The prices stand in `tests/bench/price.py`, with their sources. How the figures behind them are measured:
