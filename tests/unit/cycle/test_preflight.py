@@ -456,6 +456,20 @@ def test_the_last_launch_is_told_in_awss_words_where_it_failed() -> None:
     assert "more vCPU capacity" not in notes(given(activities=(launch(200), failed)))
 
 
+def test_a_plan_comes_from_the_version_that_is_gone_back_to_and_names_what_else_runs() -> None:
+    """Another roll-out was cancelled: most instances run a version that the group does not have."""
+    group = details(*(member(number, version="5" if number < 5 else "6") for number in range(8)))
+    assert (plan(given(group)).from_version, plan(given(group)).target_version) == ("6", "7")
+    assert "version 5 runs in it, too; a rollback goes to version 6, which the group has" in notes(given(group))
+    assert "runs in it, too" not in notes(given())
+
+
+def test_a_cycle_to_the_version_that_the_group_has_comes_from_what_its_instances_run() -> None:
+    group = details(*(member(number, version="5") for number in range(8)))
+    made = plan(given(group, target=OWN))
+    assert (made.from_version, made.target_version) == ("5", "6")
+
+
 # Aliases and pins
 
 

@@ -217,6 +217,12 @@ def _version_notes(given: PreflightInput, details: GroupDetails, version: Versio
         yield f"the group stays on {version.alias}, which is version {version.target} now"
     if version.pin and len(running_versions(details, version.template_id)) == 1:  # else it is an objection
         yield f"the group is set from {version.alias} to version {version.pin} first, which its instances run"
+    if version.configuration is not None and version.others and version.rolls_back:
+        runs = f"version{'s' if len(version.others) > 1 else ''} {listed(version.others)} run"
+        yield (
+            f"{runs}{'' if len(version.others) > 1 else 's'} in it, too; a rollback goes to version {version.before}, "
+            "which the group has"
+        )
     if version.configuration is not None:
         yield _owner(details)
     if version.configuration is not None and not version.rolls_back and version.no_rollback:

@@ -124,14 +124,14 @@ class CycleState:
 
     request: the input as it was read. execution: the ARN; name: the execution's. refresh_id: empty until there is one.
     target_version: the number that new instances run, empty where the group's configuration is not changed.
-    from_version: what the group ran before. sent: what StartInstanceRefresh is sent. rolls_back: whether AWS is to roll
-    back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls: evaluations so far.
-    began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called the refresh
-    successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log was read
-    last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended as it
-    did, in a sentence; ended_by: what ended its refresh. put_back: what was put back, or why not. runs: once a refresh
-    has not gone well, how many instances run each version of the group's template, "" for another template; launches:
-    the version that the group launches next, as it has that, and launches_number what that is.
+    from_version: what is gone back to, else what most ran. sent: what StartInstanceRefresh is sent. rolls_back: whether
+    AWS is to roll back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls:
+    evaluations so far. began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called
+    the refresh successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log
+    was read last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended
+    as it did, in a sentence; ended_by: what ended its refresh. put_back: what was put back, or why not. runs: once a
+    refresh has not gone well, how many instances run each version of the group's template, "" for another template;
+    launches: the version that the group launches next, as it has that, and launches_number what that is.
     """
 
     group: str

@@ -31,7 +31,8 @@ class VersionPlan(NamedTuple):
     """What becomes of the group's version.
 
     template_id: empty for a group with a launch configuration. target: the number that its instances run in the end.
-    before: what most of them run, or is gone back to. alias: on which the group is, empty for a number. pin: the number
+    before: what is gone back to: of a group on another number that one, else what most of them run. others: what some
+    of them run beside before and target. alias: on which the group is, empty for a number. pin: the number
     to which it is set first, empty for none. configuration: the desired one, None where none is sent. no_rollback: why
     AWS cannot roll back, empty if it can. skips_matching: instances that have the version stay.
     """
@@ -39,6 +40,7 @@ class VersionPlan(NamedTuple):
     template_id: str = ""
     target: str = ""
     before: str = ""
+    others: tuple[str, ...] = ()
     alias: str = ""
     pin: str = ""
     configuration: Mapping[str, Any] | None = None
@@ -86,10 +88,12 @@ def version_plan(given: PreflightInput, details: GroupDetails) -> VersionPlan:
     why_not = next(_against_rollback(details, own, target, alias=alias, pin=pin, changes=changes), "")
     names_another = request.launch_template_version is not None and target.number != own.number
     skips = names_another if request.skip_matching is None else request.skip_matching
+    before = runs if alias or target.number == own.number else own.number
     return VersionPlan(
         template_id=own.template_id,
         target=target.number,
-        before=runs,
+        before=before,
+        others=tuple(each for each in running if each not in (before, target.number)),
         alias=alias,
         pin=pin,
         configuration=configuration,
