@@ -29,7 +29,9 @@ def bake(
     stack: Stack = DEFAULT_STACK,
     base_image: Annotated[
         str | None,
-        typer.Option(metavar="IMAGE", help="current, an image's id, or ssm:NAME of a parameter; else the tag's"),
+        typer.Option(
+            metavar="IMAGE", help="to begin with: current, an image's id, or ssm:NAME of a parameter; else the tag's"
+        ),
     ] = None,
     job_template: Annotated[
         str | None, typer.Option(metavar="NAME", help="the job that makes the image of the builder; else the tag's")

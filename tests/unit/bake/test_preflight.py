@@ -62,6 +62,16 @@ def test_where_nothing_speaks_against_it_the_plan_says_what_begins() -> None:
     assert plan.nothing_new == ""
 
 
+def test_a_group_without_subnets_is_given_some_by_a_command() -> None:
+    bake = world()
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(subnets=())
+    [found] = [each for each in judged(bake).objections if each.what == "no subnets"]
+    assert found.remedy == (
+        "give it subnets: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web "
+        "--vpc-zone-identifier SUBNETS"
+    )
+
+
 def test_input_that_is_none_is_the_only_objection() -> None:
     found = world(bese_image=BASE).observer().preflight({"group": "web", "bese_image": BASE}, "this one")
     assert found.request is None

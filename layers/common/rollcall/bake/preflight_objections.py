@@ -15,7 +15,7 @@ from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG
-from rollcall.domain.shell_commands import command, operand, set_tag_command
+from rollcall.domain.shell_commands import command, operand, options, set_tag_command
 from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.options import NEVER
 
@@ -243,7 +243,14 @@ def _surroundings(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
     if given.subnets and not any(each.free for each in given.subnets.values()):
         yield Objection("free addresses", "its subnets have no free address for a builder", "free some")
     if not details.subnets:
-        yield Objection("no subnets", "it names no subnets, into one of which the builder goes", "give it subnets")
+        give = command(
+            *("aws", "autoscaling", "update-auto-scaling-group"),
+            *options("--auto-scaling-group-name", [details.group.name]),
+            *("--vpc-zone-identifier", "SUBNETS"),
+        )
+        yield Objection(
+            "no subnets", "it names no subnets, into one of which the builder goes", f"give it subnets: {give}"
+        )
     wanted = security_groups(given.version.data) if given.version else ()
     absent = [each for each in wanted if each not in given.security_groups]
     if absent:
