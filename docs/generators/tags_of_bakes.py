@@ -42,6 +42,7 @@ OF_WHAT_IS_MADE = [
     (bake_tags.BAKE_EXECUTION, "instances", "the execution that launched it"),
     (bake_tags.BASE_IMAGE, "images, snapshots", "the image that the bake began with"),
     (bake_tags.VERSION, "images, snapshots", "the launch template's version that launches it"),
+    (bake_tags.FROM_VERSION, "images, snapshots", "the version that the group launched when the bake began"),
     (bake_tags.PROJECT_REVISION, "images, snapshots", "of the Tower project whose playbook ran"),
     (bake_tags.JOB, "images, snapshots", "the Tower job that provisioned the builder"),
     (bake_tags.SMOKE, "images, snapshots", codes(bake_tags.SmokeOutcome)),
