@@ -62,6 +62,8 @@ class RollOutOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ROLLED_BACK = "rolled back"
+    CANCELLED = "cancelled"  # which says nothing against the image
+    NOT_STARTED = "not started"  # its cycle was refused, or could not be started: nor does this
     NONE = "none"
 
 
