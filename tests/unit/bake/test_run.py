@@ -158,10 +158,11 @@ def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
     assert again.until().result == result
 
 
-def test_what_was_rolled_back_is_baked_again_though_nothing_is_new() -> None:
+@pytest.mark.parametrize("ended", ["rolled back", "cancelled", "refused"])
+def test_what_was_rolled_back_is_baked_again_though_nothing_is_new(ended: str) -> None:
     """The group is not on it."""
     first = world(base_image=BASE)
-    first.rolls_out = "rolled back"
+    first.rolls_out = ended
     assert first.until().version == "2"
     again = world(base_image=BASE, only_if_new=True)
     again.aws.known |= first.aws.known
