@@ -43,7 +43,13 @@ def bake(
         str | None, typer.Option(metavar="TYPE", help="of the builder; else the launch template's")
     ] = None,
     keep: Annotated[
-        int | None, typer.Option(min=1, metavar="NUMBER", help="so many images and versions stay; else 5")
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="NUMBER",
+            help="so many images and versions stay as this bake ends, and no longer: the tag rollcall:keep decides "
+            "afterwards; else the tag's, or 5",
+        ),
     ] = None,
     roll_out: Annotated[
         bool | None, typer.Option("--roll-out/--no-roll-out", help="cycle the group to the image; else yes")

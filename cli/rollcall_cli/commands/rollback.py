@@ -24,8 +24,7 @@ def rollback(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help="a version that is kept, by its number or its image's id; else the last before this one that was "
-            "rolled out",
+            help="a version that is kept, by its number or its image's id; else the one that the group was on before",
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="show the versions that are kept, and change nothing")] = False,
@@ -34,7 +33,7 @@ def rollback(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Cycle a group back to a version of its launch template that bakes have kept, or to the last one before them.
+    """Cycle a group back to a version of its launch template that bakes have kept, or that it was on before them.
 
     It is a cycle like any other, and ends with the same codes: 0 only once it is verified. Ctrl-C leaves it running.
     """
@@ -52,4 +51,5 @@ def rollback(
     if not Questions.of(yes=yes).agree(question(kept, group, target)):
         progress_line("Nothing was changed.")
         return ExitCode.NOT_RUN
-    return run.start(request_of(group, CycleOptions(version=target.number)))
+    skips = True if target.is_present else None  # those that run it already stay
+    return run.start(request_of(group, CycleOptions(version=target.number, skip_matching=skips)))

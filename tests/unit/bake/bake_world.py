@@ -228,6 +228,9 @@ class FakeHistory(ExecutionHistory):
     def last_output(self, execution: str) -> dict[str, Any] | None:
         return self.known.get(execution)
 
+    def is_over(self, execution: str) -> bool:
+        return execution in self.known
+
 
 class BakeWorld:
     """A group with a launch template, and a bake of it.

@@ -24,6 +24,12 @@ class FakeHistory(ExecutionHistory):
     def __init__(self, **cycle: Any) -> None:
         self.known: dict[str, dict[str, Any]] = {CYCLE: {"cycle": cycle}} if cycle else {}
         self.asked: list[str] = []
+        self.over = True
+
+    def is_over(self, execution: str) -> bool:
+        if execution not in self.known:
+            raise AwsRejected("AWS refused GetExecutionHistory: ExecutionDoesNotExist")
+        return self.over
 
     def last_output(self, execution: str) -> dict[str, Any] | None:
         self.asked.append(execution)
@@ -33,7 +39,8 @@ class FakeHistory(ExecutionHistory):
 
 
 def cloud(default: str = "1") -> FakeBakeAws:
-    two = [version(1, is_default=default == "1"), version(2, "ami-9", is_default=default == "2")]
+    made = version(2, "ami-9", is_default=default == "2", description="rollcall bake 0123456789ab ami-9")
+    two = [version(1, is_default=default == "1"), made]
     return FakeBakeAws(image(9, roll_out=""), versions=two)
 
 
@@ -76,10 +83,10 @@ def test_a_roll_out_that_went_well_is_recorded_and_old_images_are_retired(answer
     [
         (described(Error="rolled back", Cause="the job failed"), "rolled back", BakeResult.ROLLED_BACK),
         (described(Error="failed", Cause="the job failed"), "failed", BakeResult.FAILED),
-        (described(Error="refused", Cause="the job failed"), "failed", BakeResult.FAILED),
-        (described(Error="cancelled", Cause="the job failed"), "failed", BakeResult.CANCELLED),
-        (described(Status="ABORTED"), "failed", BakeResult.CANCELLED),
-        (described(Status="TIMED_OUT"), "failed", BakeResult.CANCELLED),
+        (described(Error="refused", Cause="the job failed"), "not started", BakeResult.FAILED),
+        (described(Error="cancelled", Cause="the job failed"), "cancelled", BakeResult.CANCELLED),
+        (described(Status="ABORTED"), "cancelled", BakeResult.CANCELLED),
+        (described(Status="TIMED_OUT"), "cancelled", BakeResult.CANCELLED),
     ],
 )
 def test_one_that_did_not_is_tagged_so_and_told_with_the_job(error: Any, outcome: str, result: BakeResult) -> None:
@@ -101,15 +108,27 @@ def test_a_cycle_that_an_earlier_try_started_and_that_has_ended_since_ends_as_it
     assert history.asked == [CYCLE]
 
 
-def test_one_that_could_not_be_started_has_failed() -> None:
-    done = record(cloud(), FakeHistory(), None, failed("StepFunctions.AccessDenied", "not authorized"))
+def test_one_that_could_not_be_started_says_nothing_against_the_image() -> None:
+    aws = cloud()
+    done = record(aws, FakeHistory(), None, failed("StepFunctions.AccessDenied", "not authorized"))
+    assert aws.changes == [tag("not started")]
     assert done.state.result == BakeResult.FAILED
-    assert done.state.reason.endswith("it could not be started: StepFunctions.AccessDenied: not authorized")
+    assert done.state.reason.endswith("could not be started or followed: StepFunctions.AccessDenied: not authorized")
 
 
-def test_one_that_still_runs_and_is_followed_no_further_has_failed() -> None:
-    history = FakeHistory(result=None, phase="replacing")
-    assert record(cloud(), history, None, failed("States.Timeout", "")).state.result == BakeResult.FAILED
+def test_one_that_still_runs_and_is_followed_no_further_is_followed_again() -> None:
+    aws, history = cloud(), FakeHistory(result=None, phase="replacing")
+    history.over = False
+    again = record(aws, history, None, failed("States.Timeout", ""))
+    assert (again.next, again.wait, again.state.result, aws.changes) == ("roll_out", 300.0, None, [])
+    assert again.cycle_name == CYCLE.rpartition(":")[2]
+    assert again.cycle_input == {"group": "web", "launch_template_version": "2"}
+
+
+def test_one_that_ended_without_a_result_and_was_not_followed_has_failed() -> None:
+    aws, history = cloud(), FakeHistory(result=None, phase="replacing")
+    done = record(aws, history, None, failed("States.Timeout", ""))
+    assert (done.state.result, aws.changes) == (BakeResult.FAILED, [tag("failed")])
 
 
 def test_an_image_that_was_not_rolled_out_says_so() -> None:

@@ -54,6 +54,20 @@ def test_the_sixth_image_goes_with_its_version() -> None:
     assert planned.disable[0].reason == "it is not among the newest 5 of group web"
 
 
+def test_images_that_were_not_rolled_out_displace_none_that_was() -> None:
+    """Five bakes without a roll-out: those to go back to stay, and unrolled ones go when they are old."""
+    unrolled = [image(number, roll_out="none") for number in range(12, 6, -1)]
+    planned = plan(images=[*unrolled, *images(6)], versions=versions(12, default=6))
+    assert gone(planned) == (["7", "1"], ["ami-7", "ami-1"], [])
+
+
+@pytest.mark.parametrize("roll_out", ["cancelled", "not started"])
+def test_a_roll_out_that_did_not_come_to_its_end_says_nothing_against_an_image(roll_out: str) -> None:
+    newer = [image(number, roll_out="failed") for number in range(7, 2, -1)]
+    planned = plan(images=[*newer, image(2, roll_out=roll_out)], versions=versions(7, default=7))
+    assert gone(planned) == ([], [], [])
+
+
 def test_five_are_kept_without_anything_being_asked() -> None:
     assert candidates(images(5), 5) == []
     assert plan(images=images(5), versions=versions(5, default=5)) == RetentionPlan()

@@ -19,7 +19,7 @@ from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
 from unit.fakes import ACCOUNT, REGION
 
-from .bake_world import BASE, EXECUTION, BakeWorld
+from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
 from .baked import images
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
@@ -168,10 +168,11 @@ def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
     assert again.until().result == result
 
 
-def test_what_was_rolled_back_is_baked_again_though_nothing_is_new() -> None:
+@pytest.mark.parametrize("ended", ["rolled back", "cancelled", "refused"])
+def test_what_was_rolled_back_is_baked_again_though_nothing_is_new(ended: str) -> None:
     """The group is not on it."""
     first = world(base_image=BASE)
-    first.rolls_out = "rolled back"
+    first.rolls_out = ended
     assert first.until().version == "2"
     again = world(base_image=BASE, only_if_new=True)
     again.aws.known |= first.aws.known
@@ -500,7 +501,44 @@ def test_one_that_is_stopped_while_it_rolls_out_has_its_image_tagged_as_not_roll
     bake.history.known[EXECUTION] = {"bake": bake.state}
     answer = bake.run().settle(ABORTED)
     assert answer.state.result == BakeResult.CANCELLED
-    assert bake.aws.known[answer.state.image_id].tags[ROLL_OUT] == "failed"
+    assert bake.aws.known[answer.state.image_id].tags[ROLL_OUT] == "cancelled"
+
+
+def test_one_that_is_stopped_while_its_cycle_has_ended_well_has_succeeded() -> None:
+    """It was stopped in Record: the group runs the image."""
+    bake = world()
+    bake.until("roll_out")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    cycle = f"{CYCLES.replace(':stateMachine:', ':execution:')}:{bake.state['cycle']}"
+    bake.history.known[cycle] = {"cycle": {"result": "succeeded", "phase": "ended"}}
+    answer = bake.run().settle(ABORTED)
+    assert (answer.state.result, answer.news) == (BakeResult.SUCCEEDED, ())
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "failed for good"])
+def test_a_default_version_that_no_step_could_report_to_have_moved_moves_back(stopped: bool) -> None:
+    bake = world(pin=True)
+    template = {"LaunchTemplateId": "lt-1", "Version": "$Default"}
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
+    bake.aws.set_default_version("lt-1", "1")
+    bake.until("version")
+    before = bake.state
+    bake.step("version")  # which the execution never heard of
+    assert bake.aws.made_versions["2"].is_default
+    bake.state = before
+    bake.history.known[EXECUTION] = {"bake": before}
+    error = {"Error": "Lambda.Unknown", "Cause": "it died"}
+    answer = bake.run().settle(ABORTED) if stopped else bake.step("put_back", error)
+    assert bake.aws.made_versions["1"].is_default
+    assert [each for each in answer.state.warnings if "is 1 again" in each]
+
+
+def test_a_try_that_only_waits_publishes_nothing() -> None:
+    bake = world()
+    bake.until("provision")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    kinds = [[each.kind for each in bake.run().settle(ABORTED).news] for _ in range(3)]
+    assert kinds == [[BakeEvent.FAILED], [], []]
 
 
 def test_one_that_is_stopped_while_it_removes_old_images_has_succeeded() -> None:

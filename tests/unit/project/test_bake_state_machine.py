@@ -30,7 +30,7 @@ ONWARD = {  # by task: what each word but its own step and put_back leads to
     "Terminate": {"smoke": "Smoke"},
     "Smoke": {"version": "Version"},
     "Version": {"roll_out": "RollOut", "record": "Record"},
-    "Record": {"retain": "Retain"},
+    "Record": {"retain": "Retain", "roll_out": "WaitToRollOut RollOut"},
     "Retain": {},
     "PutBack": {"succeeded": "Succeeded", "failed": "Failed"},
 }

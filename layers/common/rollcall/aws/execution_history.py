@@ -14,6 +14,7 @@ import boto3
 from .client import CLIENT_CONFIG, aws_errors
 
 NEWEST = 100  # events a page; a round has nine
+ENDED = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
 class ExecutionHistory:
@@ -38,3 +39,9 @@ class ExecutionHistory:
                         output: dict[str, Any] = json.loads(event["stateExitedEventDetails"]["output"])
                         return output
         return None
+
+    def is_over(self, execution: str) -> bool:
+        """Whether an execution has ended in any way, by the newest event of its history. execution: its ARN."""
+        with aws_errors(f"GetExecutionHistory of {execution}"):
+            answer = self._client.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
+        return any(each["type"] in ENDED for each in answer["events"])

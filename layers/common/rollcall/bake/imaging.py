@@ -45,6 +45,7 @@ def image_tags(state: BakeState) -> dict[str, str]:
         bake_tags.BAKE_ID: state.bake_id,
         bake_tags.BAKE_GROUP: state.group,
         bake_tags.BASE_IMAGE: state.base_image.id,
+        bake_tags.FROM_VERSION: state.from_version,
         bake_tags.PROJECT_REVISION: state.project_revision,
         bake_tags.JOB: "" if state.job is None else str(state.job),
         NAME_TAG: image_name(state),

@@ -57,6 +57,10 @@ class PuttingBack:
         ids = {each.instance_id for each in instances} | _known(state)
         return "; ".join([*words, *self._without_hosts(ids)])
 
+    def has_living(self, state: BakeState) -> bool:
+        """Whether an instance is left that put_back terminates now. Raises what AWS fails at."""
+        return state.phase != Phase.PREFLIGHT and any(each.living for each in self._instances(state))
+
     def sweep(self, now: float) -> list[str]:
         """Remove the instances of bakes whose time is over, and their hosts; a line for each.
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
-from rollcall.domain.errors import RollcallError
+from rollcall.domain.errors import Permanent
 from rollcall.workflow.state_texts import cut
 
 from .answer import StepAnswer, over
 from .state import BakeResult, Phase
+from .versioning import cycle_input, find_version
 
 if TYPE_CHECKING:
     from rollcall.aws.execution_history import ExecutionHistory
@@ -26,13 +27,24 @@ if TYPE_CHECKING:
     from .state import BakeState
 
 WELL = ("succeeded", "nothing to replace")  # results of a cycle after which the group runs the image
-ROLLED_BACK, CANCELLED = "rolled back", "cancelled"
+FAILED, NOT_STARTED = "failed", "not started"
+ROLLED_BACK, CANCELLED, REFUSED = "rolled back", "cancelled", "refused"
+OUTCOMES = {
+    **dict.fromkeys(WELL, RollOutOutcome.SUCCEEDED),
+    ROLLED_BACK: RollOutOutcome.ROLLED_BACK,
+    CANCELLED: RollOutOutcome.CANCELLED,
+    REFUSED: RollOutOutcome.NOT_STARTED,
+    NOT_STARTED: RollOutOutcome.NOT_STARTED,
+}
+FOLLOWED_AGAIN = 300.0  # seconds until a cycle is followed anew; a round has some ten of the 25,000 events of a history
 ENDED = "ended"  # the phase of a cycle that is over
 STOPPED = {"ABORTED": "its execution was stopped by hand", "TIMED_OUT": "its execution ran out of time"}
 
 
 class RollOut(NamedTuple):
     """How a cycle ended. result: one of CycleResult's, "failed" where the cycle did not come so far as to have one.
+
+    It is "not started" where Step Functions did not start it, or did not follow it to its end.
 
     reason: in a sentence. execution: its ARN, empty where none was started. job_url: of the job that failed on a new
     instance, if one did.
@@ -51,9 +63,7 @@ class RollOut(NamedTuple):
     @property
     def outcome(self) -> RollOutOutcome:
         """As the image's tag has it."""
-        if self.went_well:
-            return RollOutOutcome.SUCCEEDED
-        return RollOutOutcome.ROLLED_BACK if self.result == ROLLED_BACK else RollOutOutcome.FAILED
+        return OUTCOMES.get(self.result, RollOutOutcome.FAILED)
 
 
 def read_roll_out(answer: Mapping[str, Any] | None, error: Mapping[str, Any] | None) -> RollOut:
@@ -67,7 +77,8 @@ def read_roll_out(answer: Mapping[str, Any] | None, error: Mapping[str, Any] | N
         execution = str(described.get("ExecutionArn", ""))
         status = str(described.get("Status", ""))
         if not described:
-            return RollOut("failed", f"it could not be started: {error.get('Error', '')}: {error.get('Cause', '')}")
+            words = f"it could not be started or followed: {error.get('Error', '')}: {error.get('Cause', '')}"
+            return RollOut(NOT_STARTED, words)
         if status in STOPPED:
             return RollOut(CANCELLED, STOPPED[status], execution)
         return RollOut(str(described.get("Error") or "failed"), str(described.get("Cause", "")), execution)
@@ -107,21 +118,26 @@ class Recording:
     ) -> StepAnswer:
         """Tag the image with how its roll-out went; one that was not rolled out has "none".
 
-        answer, error: as read_roll_out takes them. After a roll-out that failed the template's default version moves
-        back, if the bake has moved it. Raises what AWS fails at for now.
+        answer, error: as read_roll_out takes them. A cycle that goes on, and is only not followed any more, is followed
+        again. After a roll-out that failed the template's default version moves back, if the bake has moved it. Raises
+        what AWS fails at for now.
         """
+        read = read_roll_out(answer, error)
+        if state.cycle and read.result == NOT_STARTED and self._goes_on(state):
+            again = cycle_input(state)  # Step Functions takes the same name and input for the same execution
+            return StepAnswer(state, "roll_out", FOLLOWED_AGAIN, cycle_name=state.cycle, cycle_input=again)
         state = replace(state, phase=Phase.RECORDING, phase_since=now)
         if not state.cycle:
             self._tag(state, RollOutOutcome.NONE)
             baked = f"image {state.image_id} is in version {state.version}, and was not rolled out"
             return StepAnswer(replace(state, result=BakeResult.BAKED, reason=baked), "retain")
-        rolled_out = self._completed(state, read_roll_out(answer, error))
+        rolled_out = self._completed(state, read)
         self._tag(state, rolled_out.outcome)
         state = replace(state, cycle_result=rolled_out.result)
         if rolled_out.went_well:
             well = f"image {state.image_id} was rolled out as version {state.version}"
             return StepAnswer(replace(state, result=BakeResult.SUCCEEDED, reason=well), "retain")
-        return over(self._default_back(state), _result(rolled_out), _reason(state, rolled_out))
+        return over(self.default_back(state), _result(rolled_out), _reason(state, rolled_out))
 
     def _tag(self, state: BakeState, outcome: RollOutOutcome) -> None:
         self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.ROLL_OUT: outcome.value})
@@ -134,25 +150,42 @@ class Recording:
         """
         if read.went_well:
             return read
-        execution = read.execution or f"{self._machine.replace(':stateMachine:', ':execution:')}:{state.cycle}"
+        execution = read.execution or self._execution(state)
         try:
             last = (self._history.last_output(execution) or {}).get("cycle") or {}
-        except RollcallError:  # there is none, or an operator has to read it: it is named then
+        except Permanent:  # there is none, or an operator has to read it: it is named then
             return read
         known = _of_cycle(last, execution)
         if not read.execution and last.get("phase") == ENDED:
             return known
-        return read._replace(job_url=known.job_url, reason=read.reason or known.reason)
+        result = FAILED if read.result == NOT_STARTED else read.result  # it has a history
+        return read._replace(result=result, job_url=known.job_url, reason=read.reason or known.reason)
 
-    def _default_back(self, state: BakeState) -> BakeState:
-        """With the template's default version where it was before, if it is the bake's."""
-        if not state.default_before:
+    def _execution(self, state: BakeState) -> str:
+        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{state.cycle}"
+
+    def _goes_on(self, state: BakeState) -> bool:
+        """Whether the cycle of a bake was started and has not ended."""
+        try:
+            return not self._history.is_over(self._execution(state))
+        except Permanent:  # there is none, or an operator has to read it
+            return False
+
+    def default_back(self, state: BakeState) -> BakeState:
+        """With the template's default version where it was before, if it is the bake's.
+
+        A step that made the version and moved the default may have ended before it could say so: the version is found
+        by the bake's id then, and the default before it taken for the version that the bake began with. Raises what AWS
+        fails at.
+        """
+        if not state.default_before and not (state.image_id and state.request.get("pin")):
             return state
         default = self._aws.version({"LaunchTemplateId": state.template_id}, "$Default")
-        if default is None or default.number != state.version:
+        if default is None or find_version([default], state.bake_id) is None:
             return state
-        self._aws.set_default_version(state.template_id, state.default_before)
-        words = f"the default version of {state.template_id} is {state.default_before} again, as before the roll-out"
+        before = state.default_before or state.from_version
+        self._aws.set_default_version(state.template_id, before)
+        words = f"the default version of {state.template_id} is {before} again, as before the roll-out"
         return replace(state, warnings=(*state.warnings, words))
 
 

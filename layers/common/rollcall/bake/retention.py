@@ -4,8 +4,9 @@ What goes, goes in an order in which nothing that is left names what is gone: fi
 then their images are disabled, which an operator can undo, and a run at least a day later deregisters them with their
 snapshots. Nothing in use goes, nor what may be: aws/image_uses.py has the list.
 
-A good image counts for `keep` only among good ones, so that images that failed never displace one to go back to. One
-that failed, its smoke test or its roll-out, goes when it is not among the newest `keep` of all.
+A good image counts for `keep` only among good ones, and one that was rolled out only among such, so that images that
+failed, or were not rolled out, never displace one to go back to. One that failed, its smoke test or its roll-out, goes
+when it is not among the newest `keep` of all.
 """
 
 from __future__ import annotations
@@ -125,9 +126,13 @@ def plan_retention(given: RetentionInput) -> RetentionPlan:
 
 
 def _newest(images: Sequence[Image], keep: int) -> set[str]:
-    """The ids of those that stay for their age: among all, or for good ones among those that can be launched."""
+    """The ids of those that stay for their age: among all, or for good ones among those that can be launched.
+
+    Of good ones those that were rolled out go before those that were not.
+    """
     there = [each for each in images if each.state in (AVAILABLE, DISABLED)]
     good = [each for each in there if each.state == AVAILABLE and is_good(each)]
+    good.sort(key=lambda each: each.tags.get(bake_tags.ROLL_OUT) != RollOutOutcome.SUCCEEDED)  # stable: newest first
     return {each.id for each in (*there[:keep], *good[:keep])}
 
 

@@ -193,8 +193,10 @@ class BakeRun:
             if state.phase != Phase.PUTTING_BACK:
                 putting_back = replace(putting_back, phase=Phase.PUTTING_BACK, phase_since=now)
             return StepAnswer(putting_back, "put_back", next_wait(now - putting_back.phase_since))
+        well = putting_back.result is not None and putting_back.result.went_well
+        if not well:
+            putting_back = self._recording.default_back(putting_back)
         ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(words))
-        well = ended.result is not None and ended.result.went_well
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
     # An execution that ended some other way
@@ -203,7 +205,8 @@ class BakeRun:
         """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
 
         detail: of the event about the execution's status. While an instance is being terminated the answer is to wait,
-        and the event has to come again (require_settled). How the bake ended is published when that begins, too.
+        and the event has to come again (require_settled). How the bake ended is published when that begins, too,
+        and by no try that only waits.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED or not state.group:
@@ -214,10 +217,12 @@ class BakeRun:
         if is_rolling:  # its cycle is stopped with it
             status = {"Error": detail["status"], "Cause": json.dumps({"Status": detail["status"]})}
             state = self._recording.step(state, self._clock(), None, status).state
-        if is_rolling or state.result is None:
+        has_gone_well = state.result is not None and state.result.went_well  # it was stopped after that
+        if (is_rolling and not has_gone_well) or state.result is None:
             state = replace(state, result=result, reason=words)
+        begins = self._putting_back.has_living(state)
         answer = self._put_back(state)
-        return answer._replace(news=ending_news(answer.state)) if answer.next == "put_back" else answer
+        return answer._replace(news=ending_news(answer.state)) if answer.next == "put_back" and begins else answer
 
     def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
         """The state after the execution's last step; before the first there is only its input.

@@ -31,6 +31,7 @@ BAKE_UNTIL = "rollcall:bake-until"  # of instances: when it is removed if it is 
 # Of images and snapshots
 BASE_IMAGE = "rollcall:base-image"
 VERSION = "rollcall:version"  # the launch template's, as a number
+FROM_VERSION = "rollcall:from-version"  # that the group launched when the bake began, as a number
 PROJECT_REVISION = "rollcall:project-revision"
 JOB = "rollcall:job"
 SMOKE = "rollcall:smoke"  # SmokeOutcome
@@ -61,6 +62,8 @@ class RollOutOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ROLLED_BACK = "rolled back"
+    CANCELLED = "cancelled"  # which says nothing against the image
+    NOT_STARTED = "not started"  # its cycle was refused, or could not be started: nor does this
     NONE = "none"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from rollcall.aws.group_details import GroupDetails
+from rollcall.aws.group_details import GroupDetails, MemberDetails
 from rollcall.aws.images import DISABLED
 from rollcall.cycle.state import CycleResult, Phase
 from rollcall.domain.errors import AwsDenied
@@ -82,11 +82,31 @@ def test_one_that_was_rolled_back_or_whose_image_is_disabled_is_passed_over(comm
     assert command.requests == [{"group": "web", "launch_template_version": "4"}]
 
 
-def test_without_a_bake_before_it_goes_back_to_the_last_version_that_none_made(command: Command) -> None:
+def test_without_a_bake_before_it_goes_back_to_the_version_that_the_group_was_on(command: Command) -> None:
     for number in (4, 6):
         command.aws.known[f"ami-{number}"] = image(number, state=DISABLED)
+    command.aws.known["ami-7"] = image(7, tags={"rollcall:from-version": "3"})
     command("web", "--yes")
     assert command.requests == [{"group": "web", "launch_template_version": "3"}]
+
+
+def test_a_version_of_which_nothing_says_that_it_has_run_is_named_and_not_chosen(command: Command) -> None:
+    command.aws.known = {"ami-7": image(7)}
+    said = command("web", "--yes", code=ExitCode.NOT_RUN).stderr
+    assert "Of no version before 7 that can be launched it is known that group 'web' has run it" in said
+    assert "rollcall cycle --version 3 web" in said
+    assert command.requests == []
+
+
+def test_while_instances_run_another_version_the_present_one_can_be_chosen_and_finishes(command: Command) -> None:
+    """A cycle to 7 was cancelled half-way."""
+    members = [MemberDetails(f"i-{each}", "InService", TEMPLATE, each) for each in ("4", "7", "7")]
+    command.aws.groups["web"] = command.aws.groups["web"]._replace(members=tuple(members))
+    asked = command("web", code=ExitCode.NOT_RUN).stderr
+    assert "1 instance runs another version; --to 7 brings all to 7." in asked
+    assert "the group is on it; 1 instance runs another version" in command("web", "--list").stdout
+    command("web", "--to", "7", "--yes")
+    assert command.requests == [{"group": "web", "launch_template_version": "7", "skip_matching": True}]
 
 
 @pytest.mark.parametrize("to", ["4", "ami-4"])
@@ -111,7 +131,9 @@ def test_what_it_cannot_go_back_to_is_refused_with_the_reason(command: Command, 
 
 def test_nothing_to_go_back_to_is_said(command: Command) -> None:
     command.aws.made_versions = {"7": version(7)}
-    assert "has no version before 7" in command("web", "--yes", code=ExitCode.NOT_RUN).stderr
+    said = command("web", "--yes", code=ExitCode.NOT_RUN).stderr
+    assert "Of no version before 7" in said
+    assert "rollcall cycle --version NUMBER web" in said
 
 
 def test_without_an_answer_nothing_is_cycled_and_the_question_names_both_versions(command: Command) -> None:
