@@ -484,6 +484,16 @@ def test_an_execution_that_is_stopped_before_any_step_leaves_nothing(at: str) ->
     assert [each.kind for each in answer.news] == [BakeEvent.FAILED]
 
 
+@pytest.mark.parametrize(("status", "result"), [("ABORTED", BakeResult.CANCELLED), ("TIMED_OUT", BakeResult.FAILED)])
+def test_an_operator_cancels_one_and_one_that_runs_out_of_time_has_failed(status: str, result: BakeResult) -> None:
+    """Of what was cancelled no alert comes."""
+    bake = world()
+    bake.until("provision")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    [news] = bake.run().settle({**ABORTED, "status": status}).news
+    assert news.state.result == result
+
+
 def test_one_that_is_stopped_while_it_launches_is_found_by_its_tags() -> None:
     bake = world()
     bake.until("launch")

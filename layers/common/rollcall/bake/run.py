@@ -212,7 +212,7 @@ class BakeRun:
         if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
         words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
-        result = BakeResult.FAILED if detail["status"] == "FAILED" else BakeResult.CANCELLED
+        result = BakeResult.CANCELLED if detail["status"] == "ABORTED" else BakeResult.FAILED
         is_rolling = state.phase == Phase.ROLLING_OUT
         if is_rolling:  # its cycle is stopped with it
             status = {"Error": detail["status"], "Cause": json.dumps({"Status": detail["status"]})}
