@@ -21,6 +21,7 @@ from lab.bakes import (
 from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
 from lab.tower.embedded import Tower
+from rollcall.bake.starting import SETTLE_AFTER
 
 type MakeGroup = Callable[..., Group]
 
@@ -107,6 +108,23 @@ def test_a_bake_that_is_stopped_by_hand_leaves_no_builder(make_baked: MakeGroup,
     bake.reaches("provisioning")
     assert len(left(group)) == 1
     bake.stop()
+    assert nothing_left(group, tower)
+    assert images(group) == []
+
+
+def test_of_a_bake_that_is_stopped_and_whose_event_is_lost_reconcile_leaves_no_builder(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_baked()
+    tower.set_boot_time(3600, is_builders(group))
+    bake = start_bake(group)
+    bake.reaches("provisioning")
+    cloud.aws.drop_events("Step Functions Execution Status Change")
+    bake.stop()
+    cloud.reconcile()
+    assert len(left(group)) == 1  # the event may still come
+    bake.age(SETTLE_AFTER + 60)
+    cloud.reconcile()
     assert nothing_left(group, tower)
     assert images(group) == []
 

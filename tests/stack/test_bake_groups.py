@@ -1,0 +1,68 @@
+"""Bakes of groups with data volumes, with a smoke test that provisions, and with nothing new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lab.bakes import PLACED, PLAYBOOK, baked_versions, hosts_of_bakes, images, instances, left, let_bake, start_bake
+from lab.cloud import Cloud, Group
+from lab.cycles import WARM_SOON
+from lab.tower.embedded import Tower
+
+type MakeGroup = Callable[..., Group]
+
+DATA = {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 50, "VolumeType": "gp3", "Encrypted": True}}
+
+
+def test_data_volumes_are_neither_attached_nor_imaged_and_the_new_version_keeps_them(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    group.use_version(group.new_version(BlockDeviceMappings=[DATA]))
+    let_bake(group, tower)
+    state = start_bake(group, roll_out=False, smoke="off").waited()
+    assert state["result"] == "baked", state["reason"]
+    (builder,) = instances(group, "builder").values()
+    (image,) = images(group)
+    launched, imaged = ([each["DeviceName"] for each in of["BlockDeviceMappings"]] for of in (builder, image))
+    assert DATA["DeviceName"] not in launched
+    assert imaged == [image["RootDeviceName"]]
+    [version] = baked_versions(group)
+    (made,) = cloud.aws.client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=group.launch_template_id(), Versions=[version]
+    )["LaunchTemplateVersions"]
+    assert DATA in made["LaunchTemplateData"]["BlockDeviceMappings"]
+
+
+def test_a_smoke_test_that_provisions_runs_the_groups_job_on_its_instance_and_retires_it(
+    make_group: MakeGroup, tower: Tower, name: str
+) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    let_bake(group, tower)
+    state = start_bake(group, roll_out=False, smoke="provision").waited()
+    assert state["result"] == "baked", state["reason"]
+    [job] = tower.jobs(name)
+    assert (job.id, job.status) == (state["smoke_job"], "successful")
+    assert set(job.hosts.values()) == {"ok"}
+    assert "rollcall_smoke" in job.extra_vars
+    assert len(instances(group, "smoke")) == 1
+    assert not left(group)
+    assert not hosts_of_bakes(group, tower)
+
+
+def test_nothing_new_ends_a_bake_that_asks_for_that_until_the_playbook_changes(
+    make_group: MakeGroup, tower: Tower
+) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    base = group.described()["LaunchTemplate"]["LaunchTemplateId"]
+    ec2 = group.cloud.aws.client("ec2")
+    (present,) = ec2.describe_launch_template_versions(LaunchTemplateId=base, Versions=["1"])["LaunchTemplateVersions"]
+    let_bake(group, tower, bake_base=present["LaunchTemplateData"]["ImageId"])
+    assert start_bake(group, smoke="off").waited()["result"] == "succeeded"
+    again = start_bake(group, smoke="off", only_if_new=True).waited()
+    assert again["result"] == "nothing new", again["reason"]
+    assert len(images(group)) == 1
+    tower.set_revision(PLAYBOOK.format(group.name), "0123abc")
+    newer = start_bake(group, smoke="off", only_if_new=True).waited()
+    assert newer["result"] == "succeeded", newer["reason"]
+    assert len(images(group)) == 2
