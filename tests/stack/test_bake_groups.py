@@ -37,14 +37,16 @@ def test_data_volumes_are_neither_attached_nor_imaged_and_the_new_version_keeps_
 def test_a_smoke_test_that_provisions_runs_the_groups_job_on_its_instance_and_retires_it(
     make_group: MakeGroup, tower: Tower, name: str
 ) -> None:
-    group = make_group(traffic={**WARM_SOON, **PLACED})
+    anywhere = f"{name} anywhere"
+    tower.add_job_template(anywhere, ask_inventory=True)
+    group = make_group(job_template=anywhere, traffic={**WARM_SOON, **PLACED})
+    group.use_version("1")
     let_bake(group, tower)
     state = start_bake(group, roll_out=False, smoke="provision").waited()
     assert state["result"] == "baked", state["reason"]
-    [job] = tower.jobs(name)
+    [job] = tower.jobs(anywhere)
     assert (job.id, job.status) == (state["smoke_job"], "successful")
     assert set(job.hosts.values()) == {"ok"}
-    assert "rollcall_smoke" in job.extra_vars
     assert len(instances(group, "smoke")) == 1
     assert not left(group)
     assert not hosts_of_bakes(group, tower)
@@ -54,9 +56,10 @@ def test_nothing_new_ends_a_bake_that_asks_for_that_until_the_playbook_changes(
     make_group: MakeGroup, tower: Tower
 ) -> None:
     group = make_group(traffic={**WARM_SOON, **PLACED})
-    base = group.described()["LaunchTemplate"]["LaunchTemplateId"]
-    ec2 = group.cloud.aws.client("ec2")
-    (present,) = ec2.describe_launch_template_versions(LaunchTemplateId=base, Versions=["1"])["LaunchTemplateVersions"]
+    group.use_version("1")
+    (present,) = group.cloud.aws.client("ec2").describe_launch_template_versions(
+        LaunchTemplateId=group.launch_template_id(), Versions=["1"]
+    )["LaunchTemplateVersions"]
     let_bake(group, tower, bake_base=present["LaunchTemplateData"]["ImageId"])
     assert start_bake(group, smoke="off").waited()["result"] == "succeeded"
     again = start_bake(group, smoke="off", only_if_new=True).waited()
