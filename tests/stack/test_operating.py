@@ -117,6 +117,7 @@ def test_who_the_dashboard_says_emits_a_metric_does(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower, dashboard: Json, name: str
 ) -> None:
     group = make_group(size=2, traffic={**WARM_SOON, **PLACED})
+    group.use_version("1")
     let_bake(group, tower)
     bake = start_bake(group, roll_out=False, smoke="off")
     eventually(lambda: len(group.in_service()) == 2, "two instances in service")
