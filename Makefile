@@ -67,7 +67,7 @@ stories: setup
 test-rest: test-stack test-properties ## what make test leaves out: test-stack and test-properties
 
 test-stack: setup ## the tests on the deployed stack that make test leaves out
-	@echo "Ten minutes: these tests wait as Auto Scaling and Tower would"
+	@echo "Twelve minutes: these tests wait as Auto Scaling and Tower would"
 	pytest $(SIDE_BY_SIDE) --numprocesses 9 -m "stack and not story" tests/stack
 
 test-properties: setup ## properties on more examples, and what else is thorough, two minutes
