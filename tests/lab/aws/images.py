@@ -6,7 +6,7 @@ are MiniStack's. What instances are launched from is whatever is `usable`.
 Source: Amazon EC2 API reference (CreateImage, DisableImage, EnableImage, DeregisterImage, Image, DeleteSnapshot,
 DeleteSnapshotReturnCode) and user guide ("Create an Amazon EBS-backed AMI", "Disable an Amazon EC2 AMI", "Protect an
 Amazon EC2 AMI from deregistration"). Which volumes an image has: those that are attached, and not those that the
-request leaves out. None of them says how a refused deregistration is told, nor whether a failed image keeps its name:
+request leaves out. None of them says how a refused deregistration shows, nor whether a failed image keeps its name:
 here it does, until it is deregistered.
 """
 

@@ -111,7 +111,7 @@ def test_a_group_named_with_a_wildcard_has_only_its_own_images(images: Images, e
 def test_a_copy_with_the_tags_of_an_image_is_none_of_a_bake(
     images: Images, ec2: Stubber, changes: dict[str, Any]
 ) -> None:
-    """CopyImage copies tags if it is told so; a copy is kept for a reason."""
+    """CopyImage copies tags if asked to; a copy is kept for a reason."""
     ec2.add_response("describe_images", {"Images": [RAW, RAW | {"ImageId": "ami-2"} | changes]})
     assert [each.id for each in images.images_made_for("web")] == ["ami-1"]
 
