@@ -6,24 +6,19 @@ A picture on a terminal, else a line for each change. Progress goes to stderr.
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
 
-from rollcall_cli.cycling.following import REFRESHES
 from rollcall_cli.cycling.following import Lines as CycleLines
 from rollcall_cli.cycling.picture import picture as cycle_picture
 from rollcall_cli.screen import progress_line
+from rollcall_cli.workflows.live_picture import LivePicture
 
 from .picture import picture
 from .words import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import RenderableType
 
     from rollcall_cli.workflows.following import Display
@@ -54,41 +49,15 @@ class Lines:
         progress_line(words)
 
 
-class Picture:
+class Picture(LivePicture["BakeExecution"]):
     """A picture that changes in its place, on a terminal."""
 
-    def __init__(self, console: Console, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._shown: BakeExecution | None = None
-        self._read_at = monotonic()
-        self._warned: set[str] = set()
-        self._live = Live(console=console, get_renderable=self._rendered, refresh_per_second=REFRESHES, transient=True)
+    noun = "bake"
 
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def show(self, execution: BakeExecution) -> None:
-        self._shown, self._read_at = execution, self._monotonic()
-        for warning in execution.state.warnings if execution.state else ():
-            if warning not in self._warned:
-                self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
-                self._warned.add(warning)
-        self._live.refresh()
-
-    def say(self, words: str) -> None:
-        self._live.console.print(Text(words), soft_wrap=True)
-
-    def _rendered(self) -> RenderableType:
-        if self._shown is None:
-            return Text("reading the bake")
-        since = self._monotonic() - self._read_at
-        parts = [picture(self._shown, since)]
-        if self._shown.cycle is not None and self._shown.cycle.running:
-            parts.append(cycle_picture(self._shown.cycle, since))
+    def draw(self, execution: BakeExecution, since: float) -> RenderableType:
+        parts = [picture(execution, since)]
+        if execution.cycle is not None and execution.cycle.running:
+            parts.append(cycle_picture(execution.cycle, since))
         return Group(*parts)
 
 
