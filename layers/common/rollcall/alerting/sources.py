@@ -270,20 +270,7 @@ def _bad_cycle(event_id: str, at: float, detail: Json, became: str) -> Occurrenc
     """A cycle that did not bring what it should. It is over with the group's next cycle that succeeds."""
     group = str(detail["group"])
     version = f" to version {detail['version']}" if detail.get("version") else ""
-    return Occurrence(
-        id=event_id,
-        at=at,
-        cause=cycle_of(group),
-        reason=f"the cycle of {group}{version} {became}: {detail['reason']}",
-        severity=IncidentSeverity.ERROR,
-        began=max(0.0, at - float(detail.get("seconds") or 0.0)),
-        subject=group,
-        group=group,
-        function=str(detail.get("function") or ""),
-        job_url=str(detail.get("job_url") or ""),
-        ended_by=cycle_of(group),
-        forgotten_at=at + KEPT_FOR,
-    )
+    return _failed_run(event_id, at, detail, cycle_of(group), f"the cycle of {group}{version} {became}")
 
 
 def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
@@ -295,18 +282,24 @@ def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
     group = str(detail["group"])
     if detail.get("roll_out") in ROLL_OUTS or detail.get("result") == CANCELLED:
         return None
+    return _failed_run(event_id, at, detail, bake_of(group), f"the bake of {group} failed")
+
+
+def _failed_run(event_id: str, at: float, detail: Json, cause: str, words: str) -> Occurrence:
+    """A cycle or a bake that failed. cause: what the group's next one that succeeds ends, too."""
+    group = str(detail["group"])
     return Occurrence(
         id=event_id,
         at=at,
-        cause=bake_of(group),
-        reason=f"the bake of {group} failed: {detail['reason']}",
+        cause=cause,
+        reason=f"{words}: {detail['reason']}",
         severity=IncidentSeverity.ERROR,
         began=max(0.0, at - float(detail.get("seconds") or 0.0)),
         subject=group,
         group=group,
         function=str(detail.get("function") or ""),
         job_url=str(detail.get("job_url") or ""),
-        ended_by=bake_of(group),
+        ended_by=cause,
         forgotten_at=at + KEPT_FOR,
     )
 
