@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
 from rollcall.bake.invocation import RETIRE, SWEEP, read_invocation
-from rollcall.bake.run import BakeRun, require_settled
+from rollcall.bake.run import BakeRun
 from rollcall.domain.bake_settings import read_bake_settings
 from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.bake_announcer import BakeAnnouncer
@@ -56,8 +56,6 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             return _as_state(answer)
         answer = _answer(run, invoked)
         announcer.announce_bake(answer)
-        if not invoked.step:
-            require_settled(answer)
     return _as_state(answer)
 
 

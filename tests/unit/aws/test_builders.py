@@ -88,9 +88,9 @@ def test_an_instance_of_a_group_is_no_bakes_though_it_has_a_builders_tags(builde
     assert [each.instance_id for each in builders.instances_of_bake("0123456789ab")] == ["i-a"]
 
 
-def test_of_all_bakes_only_those_are_found_that_are_not_terminated(builders: Builders, ec2: Stubber) -> None:
-    alive = ["pending", "running", "stopping", "stopped", "shutting-down"]
-    filters = [OURS, {"Name": "instance-state-name", "Values": alive}]
+def test_of_all_bakes_only_those_are_found_that_live(builders: Builders, ec2: Stubber) -> None:
+    living = ["pending", "running", "stopping", "stopped"]
+    filters = [OURS, {"Name": "instance-state-name", "Values": living}]
     ec2.add_response("describe_instances", {"Reservations": []}, {"Filters": filters})
     assert builders.instances_of_bakes() == []
 

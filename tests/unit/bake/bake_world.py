@@ -153,7 +153,7 @@ class FakeEc2(FakeBakeAws):
 
     def instances_of_bakes(self) -> list[Instance]:
         every = self.fleet.known_instances.values()
-        return [each for each in every if MADE_BY in each.tags and each.state != "terminated"]
+        return [each for each in every if MADE_BY in each.tags and each.living]
 
     def terminate(self, instance_ids: Collection[str]) -> None:
         for each in sorted(instance_ids):

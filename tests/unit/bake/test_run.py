@@ -10,10 +10,10 @@ import pytest
 from rollcall.aws.images import Image
 from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
-from rollcall.bake.run import LIFE, require_settled
+from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
 from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
-from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerDenied, TowerUnavailable
+from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
@@ -474,12 +474,7 @@ def test_an_execution_that_is_stopped_before_any_step_leaves_nothing(at: str) ->
         bake.until(at)
         bake.history.known[EXECUTION] = {"bake": bake.state}
     answer = bake.run().settle(ABORTED)
-    for _ in range(3):
-        bake.clock.now += 15
-        bake.goes_on()
-        answer = bake.run().settle(ABORTED)
-    require_settled(answer)
-    assert answer.state.result == BakeResult.CANCELLED
+    assert (answer.next, answer.state.result) == ("failed", BakeResult.CANCELLED)
     assert (bake.living(), bake.hosts()) == ([], set())
     assert [each.kind for each in answer.news] == [BakeEvent.FAILED]
 
@@ -500,8 +495,7 @@ def test_one_that_is_stopped_while_it_launches_is_found_by_its_tags() -> None:
     bake.history.known[EXECUTION] = {"bake": bake.state}
     bake.step("launch")  # which the execution never heard of
     assert bake.living() == ["i-00000000000000001"]
-    with pytest.raises(InstancesStillThere, match="are being terminated"):
-        require_settled(bake.run().settle(ABORTED))
+    bake.run().settle(ABORTED)
     assert bake.living() == []
 
 
@@ -543,12 +537,32 @@ def test_a_default_version_that_no_step_could_report_to_have_moved_moves_back(st
     assert [each for each in answer.state.warnings if "is 1 again" in each]
 
 
-def test_a_try_that_only_waits_publishes_nothing() -> None:
+def test_one_that_is_stopped_is_published_though_tower_is_away_and_its_hosts_are_left_to_reconcile() -> None:
+    """No later try would know that it was not published yet: its instances are on their way."""
     bake = world()
     bake.until("provision")
     bake.history.known[EXECUTION] = {"bake": bake.state}
-    kinds = [[each.kind for each in bake.run().settle(ABORTED).news] for _ in range(3)]
-    assert kinds == [[BakeEvent.FAILED], [], []]
+    bake.tower.unavailable = True
+    answer = bake.run().settle(ABORTED)
+    assert (bake.living(), [each.kind for each in answer.news]) == ([], [BakeEvent.FAILED])
+    assert answer.state.put_back.startswith("its hosts are left to reconcile: ")
+
+
+def test_one_whose_instance_aws_does_not_terminate_now_is_published_by_the_try_that_succeeds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bake = world()
+    bake.until("provision")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+
+    def throttled(_: object) -> None:
+        raise Throttled("slow down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bake.aws, "terminate", throttled)
+        with pytest.raises(Throttled):
+            bake.run().settle(ABORTED)
+    assert [each.kind for each in bake.run().settle(ABORTED).news] == [BakeEvent.FAILED]
 
 
 def test_one_that_is_stopped_while_it_removes_old_images_has_succeeded() -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.bake.news import BakeEvent
-from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, TowerUnavailable
-from unit.bake_news import BAKE_ID, EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_answer, bake_ended
+from rollcall.domain.errors import BadEvent, BadSettings, TowerUnavailable
+from unit.bake_news import EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,15 +69,6 @@ def test_an_execution_that_was_stopped_is_settled(world: World, bake: Handle, mo
     called = step_answered(monkeypatch, "settle", bake_ended(BakeEvent.FAILED))
     bake({"source": "aws.states", "detail": STOPPED})
     assert called == [(STOPPED,)]
-    assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
-
-
-def test_a_stopped_execution_whose_builder_is_still_there_is_published_and_looked_at_again(
-    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    step_answered(monkeypatch, "settle", bake_answer(BakeEvent.FAILED)._replace(next="put_back", wait=15.0))
-    with pytest.raises(InstancesStillThere, match=BAKE_ID):
-        bake({"source": "aws.states", "detail": STOPPED})
     assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
 
 

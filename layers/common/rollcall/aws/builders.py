@@ -33,7 +33,7 @@ NO_ROOM_HERE = (
     "Unsupported",  # an instance type that the zone does not have
 )
 GROUP_TAG = "aws:autoscaling:groupName"  # that only AWS gives, to an instance of an Auto Scaling group
-ALIVE = ("pending", "running", "stopping", "stopped", "shutting-down")
+LIVING = ("pending", "running", "stopping", "stopped")
 
 
 class Builders(RegionalClients):
@@ -73,8 +73,8 @@ class Builders(RegionalClients):
         return self._tagged([{"Name": f"tag:{BAKE_ID}", "Values": [bake_id]}])
 
     def instances_of_bakes(self) -> list[Instance]:
-        """The instances that any bake has launched and that are not terminated."""
-        return self._tagged([{"Name": "instance-state-name", "Values": list(ALIVE)}])
+        """The instances that any bake has launched and that are neither terminated nor on their way there."""
+        return self._tagged([{"Name": "instance-state-name", "Values": list(LIVING)}])
 
     def _tagged(self, filters: list[Any]) -> list[Instance]:
         """Those of no Auto Scaling group: a launch template that was made from a builder copies its tags."""

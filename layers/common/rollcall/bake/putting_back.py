@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE
-from rollcall.domain.errors import Permanent
+from rollcall.domain.errors import Permanent, Transient
 
 from .hosts import BakeHosts, kept_words
 from .moments import is_late
@@ -48,18 +48,26 @@ class PuttingBack:
         """
         if state.phase == Phase.PREFLIGHT:  # nothing was launched: the next step does that
             return NOTHING
-        instances = self._instances(state)
-        going = [each for each in instances if each.state != TERMINATED]
-        self._aws.terminate([each.instance_id for each in going if each.living])
+        instances = self._terminated(state)
         words = self._cancelled(state)
-        if going:
+        if any(each.state != TERMINATED for each in instances):
             return None
-        ids = {each.instance_id for each in instances} | _known(state)
-        return "; ".join([*words, *self._without_hosts(ids)])
+        return "; ".join([*words, *self._without_hosts(_ids(instances, state))])
 
-    def has_living(self, state: BakeState) -> bool:
-        """Whether an instance is left that put_back terminates now. Raises what AWS fails at."""
-        return state.phase != Phase.PREFLIGHT and any(each.living for each in self._instances(state))
+    def put_back_at_once(self, state: BakeState) -> str:
+        """As put_back, without waiting until instances that are being terminated are gone: nothing brings them back.
+
+        While Tower is away the words say so: reconcile removes the hosts of instances that are gone. Raises what AWS
+        fails at.
+        """
+        if state.phase == Phase.PREFLIGHT:
+            return NOTHING
+        instances = self._terminated(state)
+        try:
+            words = [*self._cancelled(state), *self._without_hosts(_ids(instances, state))]
+        except Transient as error:
+            words = [f"its hosts are left to reconcile: {error}"]
+        return "; ".join(words)
 
     def sweep(self, now: float) -> list[str]:
         """Remove the instances of bakes whose time is over, and their hosts; a line for each.
@@ -70,6 +78,12 @@ class PuttingBack:
         self._aws.terminate([each.instance_id for each in late if each.living])
         words = self._without_hosts([each.instance_id for each in late])
         return [*(f"{_named(each)} was terminated: the time of its bake was over" for each in late), *words]
+
+    def _terminated(self, state: BakeState) -> list[Instance]:
+        """Its instances as they were before those that lived were terminated."""
+        instances = self._instances(state)
+        self._aws.terminate([each.instance_id for each in instances if each.living])
+        return instances
 
     def _instances(self, state: BakeState) -> list[Instance]:
         """By tags, and those of the state: EC2 may not show the tags of a launch at once."""
@@ -105,6 +119,10 @@ class PuttingBack:
 def _named(instance: Instance) -> str:
     role, bake = instance.tags.get(BAKE_ROLE, "instance"), instance.tags.get(BAKE_ID, "")
     return f"{role} {instance.instance_id} of bake {bake}"
+
+
+def _ids(instances: Collection[Instance], state: BakeState) -> set[str]:
+    return {each.instance_id for each in instances} | _known(state)
 
 
 def _known(state: BakeState) -> set[str]:

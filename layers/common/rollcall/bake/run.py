@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.executions import Executions
-from rollcall.domain.errors import BadEvent, BadSettings, InstancesStillThere, RollcallError
+from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import execution_name
@@ -187,16 +187,21 @@ class BakeRun:
 
     def _put_back(self, state: BakeState) -> StepAnswer:
         words = self._putting_back.put_back(state)
+        state = replace(state, result=state.result or BakeResult.FAILED)
+        if words is not None:
+            return self._end(state, words)
         now = self._clock()
-        putting_back = replace(state, result=state.result or BakeResult.FAILED)
-        if words is None:
-            if state.phase != Phase.PUTTING_BACK:
-                putting_back = replace(putting_back, phase=Phase.PUTTING_BACK, phase_since=now)
-            return StepAnswer(putting_back, "put_back", next_wait(now - putting_back.phase_since))
-        well = putting_back.result is not None and putting_back.result.went_well
+        if state.phase != Phase.PUTTING_BACK:
+            state = replace(state, phase=Phase.PUTTING_BACK, phase_since=now)
+        return StepAnswer(state, "put_back", next_wait(now - state.phase_since))
+
+    def _end(self, state: BakeState, put_back: str) -> StepAnswer:
+        """How it ended is published here, and nowhere else. put_back: what was removed, in words."""
+        now = self._clock()
+        well = state.result is not None and state.result.went_well
         if not well:
-            putting_back = self._recording.default_back(putting_back)
-        ended = replace(putting_back, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(words))
+            state = self._recording.default_back(state)
+        ended = replace(state, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(put_back))
         return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
 
     # An execution that ended some other way
@@ -204,9 +209,10 @@ class BakeRun:
     def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
         """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
 
-        detail: of the event about the execution's status. While an instance is being terminated the answer is to wait,
-        and the event has to come again (require_settled). How the bake ended is published when that begins, too,
-        and by no try that only waits.
+        detail: of the event about the execution's status. It is done at once, and how the bake ended is published once:
+        nothing would show a later try that an earlier one had published it. Raises what AWS fails at, before anything
+        is published; the event comes again then, and where that is not enough reconcile sends it as long as an instance
+        lives.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED or not state.group:
@@ -220,9 +226,7 @@ class BakeRun:
         has_gone_well = state.result is not None and state.result.went_well  # it was stopped after that
         if (is_rolling and not has_gone_well) or state.result is None:
             state = replace(state, result=result, reason=words)
-        begins = self._putting_back.has_living(state)
-        answer = self._put_back(state)
-        return answer._replace(news=ending_news(answer.state)) if answer.next == "put_back" and begins else answer
+        return self._end(state, self._putting_back.put_back_at_once(state))
 
     def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
         """The state after the execution's last step; before the first there is only its input.
@@ -266,15 +270,6 @@ class BakeRun:
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
         state = replace(state, warnings=report.warnings)
         return StepAnswer(state, "succeeded", news=report.news(state))
-
-
-def require_settled(answer: StepAnswer) -> None:
-    """Raise InstancesStillThere where an execution that ended some other way has left something to put back yet."""
-    if answer.next == "put_back":
-        raise InstancesStillThere(
-            f"instances of bake {answer.state.bake_id} of group {answer.state.group!r} are being terminated: their "
-            "hosts are removed when they are gone"
-        )
 
 
 def ending_news(state: BakeState) -> tuple[BakeNews, ...]:

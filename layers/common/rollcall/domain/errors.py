@@ -13,7 +13,6 @@ RollcallError
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
 │  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
 │  ├─ RefreshStillActive   an instance refresh is being cancelled, and until then its group cannot be changed
-│  ├─ InstancesStillThere  instances that a bake launched are being terminated, and until then their hosts stay
 │  └─ NoTimeLeft           the invocation ends before this message can be worked on
 └─ Permanent               needs an operator: tried again for an hour, then moved to the dead-letter queue
    ├─ BadEvent             a message that is not a lifecycle action
@@ -153,15 +152,6 @@ class JobStillLanding(Transient):
 
 class RefreshStillActive(Transient):
     """An instance refresh whose cycle was stopped is being cancelled; AWS takes no change of its group until then.
-
-    Remedy: nothing: it is tried again, by reconcile at the latest.
-    """
-
-    scope = Scope.GROUP
-
-
-class InstancesStillThere(Transient):
-    """An instance that a bake launched, whose execution was stopped, is being terminated; its host goes after that.
 
     Remedy: nothing: it is tried again, by reconcile at the latest.
     """
