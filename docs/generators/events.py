@@ -75,7 +75,8 @@ PUBLISHED = {  # from which functions, and when
         "bake",
         "A bake ended otherwise than it was asked for, or the roll-out of its image did. A pre-flight that refuses a "
         "bake is one if a tag started it. One that an operator cancelled has the result `cancelled`: it counts as no "
-        "failure, and opens no incident.",
+        "failure, and opens no incident. Another one, without `result`, is published where reconcile finds "
+        "instances of a bake whose time is over, however that ended: they are terminated.",
     ),
     BakeEvent.RETIRED: ("bake", "An image beyond those that are kept was disabled or, a day later, deregistered."),
     event_fields.WORK_FAILED: (
@@ -95,7 +96,7 @@ FIELDS = {
     "project_revision": "the revision of the Tower project whose playbook ran",
     "smoke": "how the image did in its smoke test: `passed`, `failed`, `off`; null before",
     "roll_out": "what the cycle ended as that rolls the image out; null before",
-    "result": "what the bake ended as; null before",
+    "result": "what the bake ended as; null before, and where instances were found that it left",
     "execution_url": "that execution in the AWS console",
     "version": "the number of the launch template's version that new instances run; null where there is none",
     "from_version": "the number that the group ran before; null where there is none",

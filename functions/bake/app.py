@@ -49,7 +49,9 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         if invoked.step == SWEEP:
             swept = run.sweep()
             announcer.announce_swept(swept)
-            return {"swept": swept}
+            if swept.error:
+                raise swept.error
+            return {"swept": [*(each.state.reason for each in swept.news), *swept.hosts]}
         if invoked.step == RETIRE:
             answer = _retired(run, invoked.fields)
             announcer.announce_retired(answer)

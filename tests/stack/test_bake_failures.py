@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lab.bakes import (
+    LONG_AGO,
     PLACED,
     baked_versions,
     hosts_of_bakes,
@@ -20,8 +21,10 @@ from lab.bakes import (
 )
 from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
+from lab.ear import Ear
 from lab.tower.embedded import Tower
 from rollcall.bake.starting import SETTLE_AFTER
+from rollcall.domain.bake_tags import BAKE_UNTIL
 
 type MakeGroup = Callable[..., Group]
 
@@ -101,7 +104,9 @@ def test_a_roll_out_that_is_rolled_back_leaves_the_group_where_it_was_and_the_im
     assert nothing_left(group, tower)
 
 
-def test_a_bake_that_is_stopped_by_hand_leaves_no_builder(make_baked: MakeGroup, tower: Tower) -> None:
+def test_a_bake_that_is_stopped_by_hand_leaves_no_builder_and_is_published_once(
+    make_baked: MakeGroup, tower: Tower, ear: Ear
+) -> None:
     group = make_baked()
     tower.set_boot_time(3600, is_builders(group))
     bake = start_bake(group)
@@ -110,6 +115,8 @@ def test_a_bake_that_is_stopped_by_hand_leaves_no_builder(make_baked: MakeGroup,
     bake.stop()
     assert nothing_left(group, tower)
     assert images(group) == []
+    eventually(lambda: ear.details(group, "Image Failed"), "it is published")
+    assert [each["result"] for each in ear.details(group, "Image Failed")] == ["cancelled"]
 
 
 def test_of_a_bake_that_is_stopped_and_whose_event_is_lost_reconcile_leaves_no_builder(
@@ -127,6 +134,27 @@ def test_of_a_bake_that_is_stopped_and_whose_event_is_lost_reconcile_leaves_no_b
     cloud.reconcile()
     assert nothing_left(group, tower)
     assert images(group) == []
+
+
+def test_a_builder_whose_time_is_over_is_removed_by_reconcile_and_published_once(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower, ear: Ear
+) -> None:
+    """The bake, which still waits for it, fails then, and is published for that."""
+    group = make_baked()
+    tower.set_boot_time(3600, is_builders(group))
+    bake = start_bake(group)
+    bake.reaches("provisioning")
+    [builder] = left(group)
+    cloud.aws.client("ec2").create_tags(Resources=[builder], Tags=[{"Key": BAKE_UNTIL, "Value": LONG_AGO}])
+    cloud.reconcile()
+    assert nothing_left(group, tower)
+    assert bake.waited()["result"] == "failed"
+    cloud.reconcile()
+    eventually(lambda: len(ear.details(group, "Image Failed")) > 1, "both are published")
+    swept, ended = sorted(ear.details(group, "Image Failed"), key=lambda each: str(each["result"]))
+    assert (swept["result"], ended["result"]) == (None, "failed")
+    assert f"builder {builder} of bake {bake.bake_id} was still there" in swept["reason"]
+    assert swept["bake"] == ended["bake"]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

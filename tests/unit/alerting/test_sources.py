@@ -143,6 +143,7 @@ BAKE: dict[str, Any] = {
     "seconds": 660.0,
     "reason": "job 121 failed on the builder",
     "roll_out": None,
+    "result": "failed",
     "job_url": "https://tower/121",
     "function": "bake",
 }
@@ -167,6 +168,13 @@ def test_a_roll_out_that_failed_is_its_cycles_incident_and_what_was_cancelled_is
     assert read_message(record(event("Image Failed", **BAKE | {"result": "cancelled"}))) is None
     for untold in ("refused", "not started"):  # of which no event of the cycle tells
         assert trouble(event("Image Failed", **BAKE | {"roll_out": untold})).cause == "bake: web"
+
+
+def test_what_a_bake_left_is_an_incident_of_its_group_however_the_bake_ended() -> None:
+    left = BAKE | {"result": None, "seconds": None, "job_url": None, "reason": "builder i-1 was still there"}
+    occurrence = trouble(event("Image Failed", **left))
+    assert occurrence.reason == "a bake of web did not clean up: builder i-1 was still there"
+    assert occurrence.cause == occurrence.ended_by == end(event("Image Baked", **BAKE)).subject == "bake: web"
 
 
 def test_what_went_to_a_dead_letter_queue_is_left_to_the_queues_alarm() -> None:

@@ -12,6 +12,7 @@ from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
+from rollcall.bake.sweeping import Swept
 from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import AddressKind
@@ -604,10 +605,11 @@ def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() 
     bake = world()
     bake.until("provision")
     bake.clock.now = bake.state["until"] + LATE_AFTER - 1
-    assert bake.run().sweep() == []
+    assert bake.run().sweep() == Swept()
     bake.clock.now = bake.state["until"] + LATE_AFTER
-    lines = bake.run().sweep()
-    assert lines[0].startswith("builder i-00000000000000001 of bake")
+    swept = bake.run().sweep()
+    assert [each.state.builder for each in swept.news] == ["i-00000000000000001"]
+    assert swept.news[0].state.execution == EXECUTION
     assert (bake.living(), bake.hosts()) == ([], set())
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.bake.news import BakeEvent
-from rollcall.domain.errors import BadEvent, BadSettings, TowerUnavailable
+from rollcall.bake.news import BakeEvent, BakeNews
+from rollcall.bake.state import BakeState
+from rollcall.bake.sweeping import Swept
+from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, TowerUnavailable
 from unit.bake_news import EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_ended
 
 if TYPE_CHECKING:
@@ -102,14 +104,18 @@ def test_what_reconcile_sends_is_removed_and_published(
     assert "ami-1 could not be disabled" in caplog.messages
 
 
-def test_an_instance_that_a_bake_left_is_an_error_in_the_log(
-    bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_instance_that_a_bake_left_is_published_though_another_could_not_be_terminated(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    line = "instance i-a of group web was terminated: its bake should have done that"
-    monkeypatch.setattr("rollcall.bake.run.BakeRun.sweep", lambda self: [line])
-    assert bake({"upkeep": "sweep"}) == {"swept": [line]}
-    [record] = [each for each in caplog.records if each.getMessage() == line]
-    assert (record.levelname, vars(record)["alert"]) == ("ERROR", True)
+    news = BakeNews(BakeEvent.FAILED, BakeState("web", name=NAME, reason="builder i-a was still there"))
+    swept = Swept((news,), ("host i-a was removed",))
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.sweep", lambda self: swept)
+    assert bake({"upkeep": "sweep"}) == {"swept": ["builder i-a was still there", "host i-a was removed"]}
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.sweep", lambda self: swept._replace(error=AwsDenied("not allowed")))
+    with pytest.raises(AwsDenied, match="not allowed"):
+        bake({"upkeep": "sweep"})
+    assert [kind for kind, _ in world.bus.published] == ["Image Failed"] * 2
+    assert "host i-a was removed" in caplog.messages
 
 
 def test_a_stack_that_does_not_bake_says_so(function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch) -> None:

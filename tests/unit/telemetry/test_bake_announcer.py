@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollcall.bake.answer import StepAnswer
-from rollcall.bake.news import BakeEvent
+from rollcall.bake.news import BakeEvent, BakeNews
 from rollcall.bake.state import BakeResult, BakeState
+from rollcall.bake.sweeping import Swept
 from rollcall.domain.objections import Objection
-from unit.bake_news import ENDED, IMAGE, MADE, NAME, RETIRED, ROLLED_OUT, STATE, bake_answer, bake_ended
+from unit.bake_news import (
+    BUILDER,
+    ENDED,
+    EXECUTION,
+    IMAGE,
+    MADE,
+    NAME,
+    RETIRED,
+    ROLLED_OUT,
+    STATE,
+    bake_answer,
+    bake_ended,
+)
 
 if TYPE_CHECKING:
     from unit.audience import Audience
@@ -88,6 +101,22 @@ def test_what_keeps_old_images_between_two_bakes_is_in_the_log_and_what_failed_i
     failed, kept = audience.lines()
     assert (failed["message"], failed["group"], failed["alert"]) == ("15 of 20 images would go at once", "web", True)
     assert (kept["message"], kept["level"], "alert" in kept) == ("ami-1 stays: it is in use", "INFO", False)
+
+
+def test_a_bake_that_left_instances_is_an_error_counted_and_published_without_result_or_duration(
+    audience: Audience,
+) -> None:
+    state = BakeState("web", execution=EXECUTION, name=NAME, builder=BUILDER, reason="builder i-a was still there")
+    swept = Swept((BakeNews(BakeEvent.FAILED, state),), ("host i-a was removed",))
+    audience.metrics()
+    [(kind, detail)] = audience.end(lambda: audience.announcer.announce_swept(swept))
+    assert (kind, detail["group"], detail["bake"], detail["reason"]) == ("Image Failed", "web", NAME, state.reason)
+    assert (detail["result"], detail["seconds"], detail["job"]) == (None, None, None)
+    assert [(each["level"], each["message"]) for each in audience.lines()] == [
+        ("ERROR", "Image Failed: builder i-a was still there"),
+        ("INFO", "host i-a was removed"),
+    ]
+    assert audience.counted(group="web")["ImagesFailed"] == 1
 
 
 def test_a_step_after_which_nothing_is_new_is_not_logged(audience: Audience) -> None:

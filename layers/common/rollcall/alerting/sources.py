@@ -276,13 +276,16 @@ def _bad_cycle(event_id: str, at: float, detail: Json, became: str) -> Occurrenc
 def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
     """A bake that made no image, or none that may be rolled out. It is over with the group's next one that succeeds.
 
+    So is one that left instances, which reconcile finds when their time is over: it has no result there.
+
     None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job. None, too,
     where an operator cancelled it.
     """
-    group = str(detail["group"])
-    if detail.get("roll_out") in ROLL_OUTS or detail.get("result") == CANCELLED:
+    group, result = str(detail["group"]), detail.get("result")
+    if detail.get("roll_out") in ROLL_OUTS or result == CANCELLED:
         return None
-    return _failed_run(event_id, at, detail, bake_of(group), f"the bake of {group} failed")
+    words = f"the bake of {group} failed" if result else f"a bake of {group} did not clean up"
+    return _failed_run(event_id, at, detail, bake_of(group), words)
 
 
 def _failed_run(event_id: str, at: float, detail: Json, cause: str, words: str) -> Occurrence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.errors import BadSettings
+from rollcall.domain.errors import BadSettings, Permanent
 from rollcall.hosts.eviction import evict
 from rollcall.hosts.ownership import address_key
 from rollcall.hosts.removal import remove_from_every_inventory
@@ -81,6 +81,14 @@ class BakeHosts:
     def remove(self, instance_ids: Collection[str]) -> RemovalResult:
         """Remove the hosts of these instances from every inventory. Raises what Tower fails at."""
         return remove_from_every_inventory(self._tower, self._fleet, instance_ids)
+
+    def remove_in_words(self, instance_ids: Collection[str]) -> list[str]:
+        """Remove them, and say of each what became of it. Raises what Tower fails at for now."""
+        try:
+            removal = self.remove(instance_ids)
+        except Permanent as error:
+            return [f"hosts could not be removed: {error}"]
+        return [*(f"host {each} was removed" for each in sorted(removal.removed)), *kept_words(removal)]
 
 
 def kept_words(removal: RemovalResult) -> list[str]:

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE
 from rollcall.domain.errors import Permanent, Transient
 
-from .hosts import BakeHosts, kept_words
-from .moments import is_late
 from .state import Phase
 
 if TYPE_CHECKING:
@@ -20,11 +17,11 @@ if TYPE_CHECKING:
 
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.instances import Instance
-    from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
     from .bake_aws import BakeAws
     from .building import Building
+    from .hosts import BakeHosts
     from .state import BakeState
 
 NOTHING = ""  # was left
@@ -34,12 +31,12 @@ TERMINATED = "terminated"
 class PuttingBack:
     """Removes what bakes leave."""
 
-    def __init__(self, settings: Settings, tower: Tower, fleet: Fleet, aws: BakeAws, building: Building) -> None:
+    def __init__(self, tower: Tower, fleet: Fleet, aws: BakeAws, building: Building, hosts: BakeHosts) -> None:
         self._tower = tower
         self._fleet = fleet
         self._aws = aws
         self._building = building
-        self._hosts = BakeHosts(settings, tower, fleet)
+        self._hosts = hosts
 
     def put_back(self, state: BakeState) -> str | None:
         """What was removed, or why not, in words; empty where nothing was left. None while an instance still goes.
@@ -52,7 +49,7 @@ class PuttingBack:
         words = self._cancelled(state)
         if any(each.state != TERMINATED for each in instances):
             return None
-        return "; ".join([*words, *self._without_hosts(_ids(instances, state))])
+        return "; ".join([*words, *self._hosts.remove_in_words(_ids(instances, state))])
 
     def put_back_at_once(self, state: BakeState) -> str:
         """As put_back, without waiting until instances that are being terminated are gone: nothing brings them back.
@@ -64,20 +61,10 @@ class PuttingBack:
             return NOTHING
         instances = self._terminated(state)
         try:
-            words = [*self._cancelled(state), *self._without_hosts(_ids(instances, state))]
+            words = [*self._cancelled(state), *self._hosts.remove_in_words(_ids(instances, state))]
         except Transient as error:
             words = [f"its hosts are left to reconcile: {error}"]
         return "; ".join(words)
-
-    def sweep(self, now: float) -> list[str]:
-        """Remove the instances of bakes whose time is over, and their hosts; a line for each.
-
-        now: epoch seconds. Raises what AWS and Tower fail at.
-        """
-        late = [each for each in self._aws.instances_of_bakes() if is_late(each, now)]
-        self._aws.terminate([each.instance_id for each in late if each.living])
-        words = self._without_hosts([each.instance_id for each in late])
-        return [*(f"{_named(each)} was terminated: the time of its bake was over" for each in late), *words]
 
     def _terminated(self, state: BakeState) -> list[Instance]:
         """Its instances as they were before those that lived were terminated."""
@@ -104,21 +91,6 @@ class PuttingBack:
     def _is_final(self, job_id: int) -> bool:
         job = self._tower.jobs([job_id]).get(job_id)
         return job is None or job.status.final
-
-    def _without_hosts(self, instance_ids: Collection[str]) -> list[str]:
-        if not instance_ids:
-            return []
-        try:
-            removal = self._hosts.remove(instance_ids)
-        except Permanent as error:
-            return [f"hosts could not be removed: {error}"]
-        removed = [f"host {each} was removed" for each in sorted(removal.removed)]
-        return [*removed, *kept_words(removal)]
-
-
-def _named(instance: Instance) -> str:
-    role, bake = instance.tags.get(BAKE_ROLE, "instance"), instance.tags.get(BAKE_ID, "")
-    return f"{role} {instance.instance_id} of bake {bake}"
 
 
 def _ids(instances: Collection[Instance], state: BakeState) -> set[str]:

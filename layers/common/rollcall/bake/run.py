@@ -24,6 +24,7 @@ from rollcall.workflow.waiting import next_wait
 from .answer import StepAnswer, over
 from .bake_aws import BakeAws
 from .building import Building
+from .hosts import BakeHosts
 from .imaging import Imaging
 from .invocation import STEPS
 from .news import BakeEvent, BakeNews
@@ -33,6 +34,7 @@ from .retiring import RetentionRequest, Retiring
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase, bake_id_of
+from .sweeping import Sweeping
 from .versioning import Versioning
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .observer import PreflightObserver
+    from .sweeping import Swept
 
 LIFE = 12 * 3600.0  # seconds from a bake's start in which builder, image and smoke test have to be done
 STOPPED = {  # by the status of an execution
@@ -83,7 +86,9 @@ class BakeRun:
         building = Building(settings, tower, fleet, self._aws, evidence)
         self._recording = Recording(self._aws, self._history, bake.cycle_machine)
         self._retiring = Retiring(self._aws, clock, seconds_left)
-        self._putting_back = PuttingBack(settings, tower, fleet, self._aws, building)
+        hosts = BakeHosts(settings, tower, fleet)
+        self._putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
+        self._sweeping = Sweeping(self._aws, hosts, bake.machine)
         smoke = SmokeTest(self._aws, fleet, SmokeJobs(settings, tower, fleet, evidence, chef))
         self._steps: dict[str, Callable[[BakeState, float], StepAnswer]] = {
             "launch": building.launch,
@@ -245,12 +250,9 @@ class BakeRun:
 
     # Upkeep, for reconcile
 
-    def sweep(self) -> list[str]:
-        """Terminate the instances of bakes whose time is over, and remove their hosts; a line for each.
-
-        Raises what AWS and Tower fail at.
-        """
-        return self._putting_back.sweep(self._clock())
+    def sweep(self) -> Swept:
+        """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
+        return self._sweeping.sweep(self._clock())
 
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rollcall.bake.answer import StepAnswer
     from rollcall.bake.news import BakeNews
     from rollcall.bake.state import BakeState
+    from rollcall.bake.sweeping import Swept
 
 COUNTED = {
     BakeEvent.BAKED: "ImagesBaked",
@@ -35,11 +36,7 @@ class BakeAnnouncer(Announcer):
         Of a dry run, and of a bake by hand that was refused, nothing is published: the operator has the answer. The log
         has it, too.
         """
-        for each in answer.news:
-            log = self.logger.error if _is_bad(each) else self.logger.info
-            log(f"{each.kind}: {reason_of(each)}", extra=_about_news(each))
-            self._count_bake(each)
-            self._events.append(bake_event(each, time.time()))
+        self._announce_news(answer.news)
         if answer.state.result and not answer.news:
             words = f"{answer.state.result}: {answer.state.reason}"
             self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
@@ -53,10 +50,18 @@ class BakeAnnouncer(Announcer):
         for line in state.retained:
             self.logger.info(line, extra={"group": state.group})
 
-    def announce_swept(self, lines: Sequence[str]) -> None:
-        """Announce instances of bakes that were still there when their time was over, a line each."""
-        for line in lines:
-            self.logger.error(line, extra={"alert": True})
+    def announce_swept(self, swept: Swept) -> None:
+        """Announce the bakes that left instances whose time was over, and what became of the hosts of these."""
+        self._announce_news(swept.news)
+        for line in swept.hosts:
+            self.logger.info(line)
+
+    def _announce_news(self, news: Sequence[BakeNews]) -> None:
+        for each in news:
+            log = self.logger.error if _is_bad(each) else self.logger.info
+            log(f"{each.kind}: {reason_of(each)}", extra=_about_news(each))
+            self._count_bake(each)
+            self._events.append(bake_event(each, time.time()))
 
     def _count_bake(self, news: BakeNews) -> None:
         if _is_bad(news) or news.kind != BakeEvent.FAILED:
