@@ -47,7 +47,8 @@ MEANING = {
     "CycleInstancesReplaced": "new instances at the end of a cycle",
     "CycleTargetDips": "moments in which a cycle left a target group too few healthy targets; 0 where all is well",
     "ImagesBaked": "bakes by `Image Baked`",
-    "ImagesFailed": "bakes by `Image Failed`, without those that an operator cancelled; those that left instances, too",
+    "ImagesFailed": "bakes by `Image Failed`, without those that an operator cancelled or rolled back, and with those "
+    "that left instances",
     "ImagesRetired": "images by `Image Retired`",
     "BakeSeconds": "from the start of a bake to its version, or to its failure",
     "Findings": "what doctor's daily run found, by severity",

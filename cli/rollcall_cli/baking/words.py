@@ -200,6 +200,8 @@ def _heading(execution: BakeExecution, state: BakeState) -> str:
             return f"The bake of group {group} was refused{reason}"
         case BakeResult.ROLLED_BACK:
             return f"The bake of group {group} was rolled back after {took}{reason}"
+        case BakeResult.ROLLED_BACK_BY_HAND:
+            return f"The roll-out for group {group} was rolled back by hand after {took}{reason}"
         case BakeResult.CANCELLED:
             return f"The bake of group {group} was cancelled after {took}{reason}"
         case _:

@@ -46,6 +46,7 @@ CYCLES = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Cycle"
 BASE = "ami-00000000000000001"
 SETTINGS_OF_BAKE = BakeSettings(MACHINE, CYCLES, cycles=True)
 ROUNDS_MAX = 300
+BY_HAND = " by hand"
 
 
 class Deaths:
@@ -235,7 +236,8 @@ class FakeHistory(ExecutionHistory):
 class BakeWorld:
     """A group with a launch template, and a bake of it.
 
-    job_ends, image_ends: what becomes of jobs and images by themselves. rolls_out: what the cycle ends as.
+    job_ends, image_ends: what becomes of jobs and images by themselves. rolls_out: what the cycle ends as, and BY_HAND
+    where an operator ended it.
     """
 
     def __init__(self, image: Image, **request: Any) -> None:
@@ -362,12 +364,14 @@ class BakeWorld:
     def _rolled_out(self) -> Mapping[str, str]:
         """What the task of the nested execution is caught with; nothing where that went well."""
         name = self.answers[-1].cycle_name
-        cycle = {"phase": "ended", "result": self.rolls_out, "reason": "it went so"}
+        result = self.rolls_out.removesuffix(BY_HAND)
+        by = "operator" if self.rolls_out.endswith(BY_HAND) else ""
+        cycle = {"phase": "ended", "result": result, "reason": "it went so", "ended_by": by}
         self.history.known[f"{CYCLES.replace(':stateMachine:', ':execution:')}:{name}"] = {"cycle": cycle}
         if self.rolls_out == "succeeded":
             return {}
         arn = f"{CYCLES.replace(':stateMachine:', ':execution:')}:{name}"
-        described = {"ExecutionArn": arn, "Status": "FAILED", "Error": self.rolls_out, "Cause": "it went so"}
+        described = {"ExecutionArn": arn, "Status": "FAILED", "Error": result, "Cause": "it went so"}
         return {"Error": "States.TaskFailed", "Cause": json.dumps(described)}
 
     def goes_on(self) -> None:

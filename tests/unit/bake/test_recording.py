@@ -101,6 +101,26 @@ def test_one_that_did_not_is_tagged_so_and_told_with_the_job(error: Any, outcome
     assert done.state.reason.endswith(f"; job: {JOB}")
 
 
+@pytest.mark.parametrize("way", ["by the error of the task", "by what an earlier try started"])
+def test_one_that_an_operator_rolled_back_says_so_and_that_nothing_failed(way: str) -> None:
+    aws = cloud()
+    history = FakeHistory(result="rolled back", ended_by="operator", phase="ended", reason="by an operator's request")
+    lost = failed("StepFunctions.ExecutionAlreadyExistsException", "Execution Already Exists")
+    done = record(aws, history, None, described(Error="rolled back") if way.endswith("task") else lost)
+    assert aws.changes == [tag("rolled back by hand")]
+    assert (done.state.result, done.state.cycle_result) == (BakeResult.ROLLED_BACK_BY_HAND, "rolled back")
+
+
+@pytest.mark.parametrize("by", ["verdicts", "aws", ""])
+def test_one_that_was_rolled_back_for_a_failure_has_failed(by: str) -> None:
+    aws = cloud()
+    done = record(
+        aws, FakeHistory(result="rolled back", ended_by=by, phase="ended"), None, described(Error="rolled back")
+    )
+    assert aws.changes == [tag("rolled back")]
+    assert done.state.result == BakeResult.ROLLED_BACK
+
+
 def test_a_cycle_that_an_earlier_try_started_and_that_has_ended_since_ends_as_it_did() -> None:
     error = failed("StepFunctions.ExecutionAlreadyExistsException", "Execution Already Exists")
     history = FakeHistory(result="succeeded", phase="ended", reason="4 instances were verified")

@@ -61,7 +61,7 @@ def test_images_that_were_not_rolled_out_displace_none_that_was() -> None:
     assert gone(planned) == (["7", "1"], ["ami-7", "ami-1"], [])
 
 
-@pytest.mark.parametrize("roll_out", ["cancelled", "not started"])
+@pytest.mark.parametrize("roll_out", ["rolled back by hand", "cancelled", "not started"])
 def test_a_roll_out_that_did_not_come_to_its_end_says_nothing_against_an_image(roll_out: str) -> None:
     newer = [image(number, roll_out="failed") for number in range(7, 2, -1)]
     planned = plan(images=[*newer, image(2, roll_out=roll_out)], versions=versions(7, default=7))

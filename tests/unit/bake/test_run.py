@@ -169,7 +169,7 @@ def test_the_same_is_not_baked_again_where_only_what_is_new_is_asked_for(
     assert again.until().result == result
 
 
-@pytest.mark.parametrize("ended", ["rolled back", "cancelled", "refused"])
+@pytest.mark.parametrize("ended", ["rolled back", "rolled back by hand", "cancelled", "refused"])
 def test_what_was_rolled_back_is_baked_again_though_nothing_is_new(ended: str) -> None:
     """The group is not on it."""
     first = world(base_image=BASE)
@@ -581,6 +581,15 @@ def test_one_that_has_ended_is_left_alone() -> None:
     before = list(bake.deaths.made)
     assert bake.run().settle({**ABORTED, "status": "FAILED"}).next == "succeeded"
     assert bake.deaths.made == before
+
+
+def test_one_whose_roll_out_an_operator_rolled_back_is_published_once_and_says_so() -> None:
+    bake = world()
+    bake.rolls_out = "rolled back by hand"
+    ended = bake.until()
+    assert (ended.result, ended.cycle_result) == (BakeResult.ROLLED_BACK_BY_HAND, "rolled back")
+    assert bake.aws.known[ended.image_id].tags[ROLL_OUT] == "rolled back by hand"
+    assert published(bake) == [BakeEvent.BAKED, BakeEvent.FAILED]
 
 
 def test_one_that_has_failed_by_itself_is_published_once() -> None:

@@ -46,15 +46,16 @@ def test_each_end_is_counted_with_how_long_it_took(audience: Audience, kind: Bak
     assert counted(audience, bake_ended(kind)._replace(news=news)) == {name: 1, "BakeSeconds": 1860.0}
 
 
-def test_a_bake_that_an_operator_cancelled_is_published_and_neither_counted_as_failed_nor_an_error(
-    audience: Audience,
+@pytest.mark.parametrize("result", [BakeResult.CANCELLED, BakeResult.ROLLED_BACK_BY_HAND])
+def test_a_bake_that_an_operator_ended_is_published_and_neither_counted_as_failed_nor_an_error(
+    audience: Audience, result: BakeResult
 ) -> None:
     """Its operator knows: the alarm on ImagesFailed does not sound."""
-    answer = bake_answer(BakeEvent.FAILED, **{**ENDED[BakeEvent.FAILED], "result": BakeResult.CANCELLED})
+    answer = bake_answer(BakeEvent.FAILED, **{**ENDED[BakeEvent.FAILED], "result": result})
     assert counted(audience, answer) == {"BakeSeconds": 1860.0}
     assert audience.lines()[0]["level"] == "INFO"
     [_, (_, detail)] = audience.end(lambda: audience.announcer.announce_bake(answer))
-    assert detail["result"] == "cancelled"
+    assert detail["result"] == result
 
 
 def test_an_image_that_is_retired_is_counted_and_is_no_end_of_a_bake(audience: Audience) -> None:

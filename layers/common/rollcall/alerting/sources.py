@@ -278,8 +278,8 @@ def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
 
     So is one that left instances, which reconcile finds when their time is over: it has no result there.
 
-    None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job. None, too,
-    where an operator cancelled it.
+    None where the roll-out failed: of that an incident is opened for the group's cycle, which knows the job, unless an
+    operator rolled it back. None, too, where an operator cancelled the bake.
     """
     group, result = str(detail["group"]), detail.get("result")
     if detail.get("roll_out") in ROLL_OUTS or result == CANCELLED:

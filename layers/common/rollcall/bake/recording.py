@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
+from rollcall.domain.event_fields import BY_OPERATOR
 from rollcall.workflow.state_texts import cut
 
 from .answer import StepAnswer, over
@@ -47,13 +48,14 @@ class RollOut(NamedTuple):
     It is "not started" where Step Functions did not start it, or did not follow it to its end.
 
     reason: in a sentence. execution: its ARN, empty where none was started. job_url: of the job that failed on a new
-    instance, if one did.
+    instance, if one did. ended_by: one of EndedBy of cycle/state.py, empty where that is not known.
     """
 
     result: str
     reason: str = ""
     execution: str = ""
     job_url: str = ""
+    ended_by: str = ""
 
     @property
     def went_well(self) -> bool:
@@ -61,8 +63,15 @@ class RollOut(NamedTuple):
         return self.result in WELL
 
     @property
+    def is_rolled_back_by_hand(self) -> bool:
+        """Whether an operator rolled it back."""
+        return self.result == ROLLED_BACK and self.ended_by == BY_OPERATOR
+
+    @property
     def outcome(self) -> RollOutOutcome:
         """As the image's tag has it."""
+        if self.is_rolled_back_by_hand:
+            return RollOutOutcome.ROLLED_BACK_BY_HAND
         return OUTCOMES.get(self.result, RollOutOutcome.FAILED)
 
 
@@ -92,7 +101,11 @@ def _of_cycle(cycle: Mapping[str, Any], execution: str) -> RollOut:
     """By the state of the cycle."""
     urls = (str(each.get("job_url") or "") for each in cycle.get("verdicts") or ())
     return RollOut(
-        str(cycle.get("result") or "failed"), str(cycle.get("reason", "")), execution, next(filter(None, urls), "")
+        str(cycle.get("result") or "failed"),
+        str(cycle.get("reason", "")),
+        execution,
+        next(filter(None, urls), ""),
+        str(cycle.get("ended_by", "")),
     )
 
 
@@ -159,7 +172,8 @@ class Recording:
         if not read.execution and last.get("phase") == ENDED:
             return known
         result = FAILED if read.result == NOT_STARTED else read.result  # it has a history
-        return read._replace(result=result, job_url=known.job_url, reason=read.reason or known.reason)
+        reason = read.reason or known.reason
+        return read._replace(result=result, job_url=known.job_url, reason=reason, ended_by=known.ended_by)
 
     def _execution(self, state: BakeState) -> str:
         return f"{self._machine.replace(':stateMachine:', ':execution:')}:{state.cycle}"
@@ -190,6 +204,8 @@ class Recording:
 
 
 def _result(rolled_out: RollOut) -> BakeResult:
+    if rolled_out.is_rolled_back_by_hand:
+        return BakeResult.ROLLED_BACK_BY_HAND
     if rolled_out.result == ROLLED_BACK:
         return BakeResult.ROLLED_BACK
     return BakeResult.CANCELLED if rolled_out.result == CANCELLED else BakeResult.FAILED

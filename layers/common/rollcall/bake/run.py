@@ -276,10 +276,10 @@ class BakeRun:
 
 def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
     """What is published of a bake that has ended otherwise than it was asked for."""
-    kinds = (BakeResult.FAILED, BakeResult.ROLLED_BACK, BakeResult.CANCELLED)
-    refused = state.result == BakeResult.REFUSED and is_scheduled(state.name, state.group)
-    if state.result not in kinds and not refused:  # the command reports those that it starts
+    if state.result is None or state.result.went_well:
         return ()
+    if state.result == BakeResult.REFUSED and not is_scheduled(state.name, state.group):
+        return ()  # the command reports those that it starts
     return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
 
 

@@ -40,7 +40,10 @@ class Phase(StrEnum):
 
 
 class BakeResult(StrEnum):
-    """What a bake ended as. baked: an image and a version, and no roll-out was asked for."""
+    """What a bake ended as. baked: an image and a version, and no roll-out was asked for.
+
+    rolled back by hand: an operator rolled the roll-out back, and nothing had failed.
+    """
 
     SUCCEEDED = "succeeded"
     BAKED = "baked"
@@ -49,12 +52,18 @@ class BakeResult(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     ROLLED_BACK = "rolled back"
+    ROLLED_BACK_BY_HAND = "rolled back by hand"
     CANCELLED = "cancelled"
 
     @property
     def went_well(self) -> bool:
         """Whether it did what it was asked for."""
         return self in (BakeResult.SUCCEEDED, BakeResult.BAKED, BakeResult.NOTHING_NEW, BakeResult.DRY_RUN)
+
+    @property
+    def is_operators(self) -> bool:
+        """Whether an operator ended it, who knows: it is no failure, and sounds no alarm."""
+        return self in (BakeResult.ROLLED_BACK_BY_HAND, BakeResult.CANCELLED)
 
 
 class BaseImage(NamedTuple):

@@ -62,8 +62,9 @@ class RollOutOutcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     ROLLED_BACK = "rolled back"
-    CANCELLED = "cancelled"  # which says nothing against the image
-    NOT_STARTED = "not started"  # its cycle was refused, or could not be started: nor does this
+    ROLLED_BACK_BY_HAND = "rolled back by hand"  # by an operator, which says nothing against the image
+    CANCELLED = "cancelled"  # nor does this
+    NOT_STARTED = "not started"  # its cycle was refused, or could not be started: nor this
     NONE = "none"
 
 

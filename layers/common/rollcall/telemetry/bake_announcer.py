@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from rollcall.bake.news import BakeEvent
-from rollcall.bake.state import BakeResult
 
 from .announcer import Announcer
 from .bake_details import bake_event, bake_seconds, job_of, reason_of
@@ -72,8 +71,8 @@ class BakeAnnouncer(Announcer):
 
 
 def _is_bad(news: BakeNews) -> bool:
-    """Whether a bake failed; one that an operator cancelled did not, and sounds no alarm."""
-    return news.kind == BakeEvent.FAILED and news.state.result != BakeResult.CANCELLED
+    """Whether a bake failed; one that an operator ended did not."""
+    return news.kind == BakeEvent.FAILED and not (news.state.result and news.state.result.is_operators)
 
 
 def _about_news(news: BakeNews) -> dict[str, object]:

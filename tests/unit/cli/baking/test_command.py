@@ -171,6 +171,7 @@ def test_a_bake_is_started_and_each_thing_that_comes_to_be_known_is_a_line(comma
         (badly(BakeResult.REFUSED, objections=(OBJECTION,)), ExitCode.REFUSED),
         (badly(BakeResult.FAILED), ExitCode.ACT),
         (badly(BakeResult.ROLLED_BACK), ExitCode.ACT),
+        (badly(BakeResult.ROLLED_BACK_BY_HAND), ExitCode.ACT),
         (badly(BakeResult.CANCELLED), ExitCode.ACT),
         (badly(BakeResult.SUCCEEDED), ExitCode.ACT),
         (Turn(STATE, "FAILED", "Lambda.TooManyRequestsException", "Rate exceeded"), ExitCode.ACT),

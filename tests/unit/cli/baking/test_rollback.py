@@ -82,6 +82,14 @@ def test_one_that_was_rolled_back_or_whose_image_is_disabled_is_passed_over(comm
     assert command.requests == [{"group": "web", "launch_template_version": "4"}]
 
 
+def test_one_that_an_operator_rolled_back_is_no_target_unless_the_group_was_on_it_since(command: Command) -> None:
+    command.aws.known["ami-6"] = image(6, roll_out="rolled back by hand")
+    command.aws.known["ami-7"] = image(7)
+    assert json.loads(command("web", "--list", "--json").stdout)["default"] == "4"
+    command.aws.known["ami-7"] = image(7, tags={"rollcall:from-version": "6"})
+    assert json.loads(command("web", "--list", "--json").stdout)["default"] == "6"
+
+
 def test_without_a_bake_before_it_goes_back_to_the_version_that_the_group_was_on(command: Command) -> None:
     for number in (4, 6):
         command.aws.known[f"ami-{number}"] = image(number, state=DISABLED)
