@@ -6,6 +6,7 @@ The steps are rollcall.cycle.run, the machine is statemachines/cycle.asl.json.
 from __future__ import annotations
 
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         here.tower,
         here.fleets.own,
         chef=chef(context),
+        bakes=os.environ.get("BAKE_MACHINE", ""),
         clock=time.time,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )

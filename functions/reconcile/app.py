@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rollcall.domain.messages import RunRequest
     from rollcall.runtime.installation import Installation
+    from rollcall.workflow.running import Turns
 
 announcer = RunAnnouncer("reconcile")
 
@@ -55,23 +56,36 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             announcer.announce_fixes(run.outcome)
         if not request.dry_run:
             announcer.announce_run(outcome, options.every)
-            _start_cycles(here, request, context)
-            _start_bakes(here, request, context)
+            _start_due(here, request, context)
     return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)
 
 
-def _start_cycles(here: Installation, request: RunRequest, context: LambdaContext) -> None:
-    """Cycles that are due by tags, where this installation runs cycles; for a run about single instances there is none.
+def _start_due(here: Installation, request: RunRequest, context: LambdaContext) -> None:
+    """Bakes and cycles that are due by tags, where this installation runs them; in one about single instances none.
 
-    The run is over: its answer does not depend on them.
+    The run is over: its answer does not depend on them. Where both are due the bake begins, for it cycles the group.
     """
+    named = (os.environ.get("BAKE_MACHINE", ""), os.environ.get("CYCLE_MACHINE", ""))
+    if not any(named) or request.options.instances is not None:
+        return
+    from rollcall.aws.executions import Executions  # these are imported where used: they slow a cold start
+    from rollcall.aws.instance_refreshes import InstanceRefreshes
+    from rollcall.workflow.running import Turns
+
+    turns = Turns([Executions(each) for each in named if each], InstanceRefreshes(here.settings.region))
+    _start_bakes(here, request, turns, context)
+    _start_cycles(here, request, turns, context)
+
+
+def _start_cycles(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> None:
+    """Cycles that are due."""
     machine = os.environ.get("CYCLE_MACHINE", "")
-    if not machine or request.options.instances is not None:
+    if not machine:
         return
     from rollcall.cycle.starting import cycle_starter  # imported where used: it slows a cold start
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
-    starter = cycle_starter(here.settings.region, machine, os.environ["CYCLE_FUNCTION"], left)
+    starter = cycle_starter(here.settings.region, machine, os.environ["CYCLE_FUNCTION"], turns, left)
     try:
         starter.run(request.options.groups, request.options.every)
     except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
@@ -80,15 +94,15 @@ def _start_cycles(here: Installation, request: RunRequest, context: LambdaContex
         announcer.announce_cycles(starter.outcome, request.options.every)
 
 
-def _start_bakes(here: Installation, request: RunRequest, context: LambdaContext) -> None:
-    """Bakes that are due by tags, and what others left, where this installation bakes; as with cycles."""
+def _start_bakes(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> None:
+    """Bakes that are due, and what others left."""
     machine = os.environ.get("BAKE_MACHINE", "")
-    if not machine or request.options.instances is not None:
+    if not machine:
         return
     from rollcall.bake.starting import bake_starter  # imported where used: it slows a cold start
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
-    starter = bake_starter(here.settings.region, machine, os.environ["BAKE_FUNCTION"], left)
+    starter = bake_starter(here.settings.region, machine, os.environ["BAKE_FUNCTION"], turns, left)
     try:
         starter.run(request.options.groups, request.options.every)
     except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.bake.answer import StepAnswer
 from rollcall.bake.news import BakeEvent, BakeNews
-from rollcall.bake.state import BakeResult, BakeState, BaseImage, Phase, bake_id_of
+from rollcall.bake.state import BakeResult, BakeState, BaseImage, Phase
+from rollcall.workflow.names import bake_id_of
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:

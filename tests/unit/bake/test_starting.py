@@ -11,6 +11,7 @@ import pytest
 from rollcall.aws.builders import Builders
 from rollcall.aws.executions import Execution, Executions
 from rollcall.aws.functions import Functions
+from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.bake.invocation import read_invocation
 from rollcall.bake.moments import LATE_AFTER, moment_text
@@ -19,6 +20,7 @@ from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
 from rollcall.domain.errors import NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.workflow.names import execution_name
+from rollcall.workflow.running import Turns
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 
@@ -56,6 +58,17 @@ class FakeExecutions(Executions):
             raise Throttled("later")
         return self.known.get(name)
 
+    def running(self, prefix: str) -> list[str]:
+        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
+        return [each for each in runs if each.startswith(prefix)]
+
+
+class FakeRefreshes(InstanceRefreshes):
+    going_on: Refresh | None = None
+
+    def active(self, group: str) -> Refresh | None:
+        return self.going_on
+
 
 class FakeGroups(TaggedGroups):
     known: tuple[RunningGroup, ...] = ()
@@ -86,6 +99,7 @@ class Scene:
     def __init__(self) -> None:
         self.executions, self.groups = FakeExecutions(), FakeGroups(REGION)
         self.builders, self.functions = FakeBuilders(REGION), FakeFunctions()
+        self.cycles, self.refreshes = FakeExecutions(), FakeRefreshes(REGION)
         self.now, self.seconds_left = NOW, 60.0
 
     def group(self, name: str, tag: str) -> None:
@@ -103,6 +117,7 @@ class Scene:
             self.builders,
             self.functions,
             "bake",
+            Turns([self.executions, self.cycles], self.refreshes),
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
@@ -120,6 +135,30 @@ def test_what_is_due_is_started_once_and_bakes_only_what_is_new(scene: Scene) ->
     assert [each.name for each in scene.run().outcome.started] == [DUE]
     assert scene.executions.known[DUE].request == {"group": "web", "only_if_new": True}
     assert scene.run().outcome.started == []
+
+
+@pytest.mark.parametrize("of", ["bake", "cycle", "refresh"])
+def test_while_something_else_is_at_work_on_the_group_what_is_due_waits_and_its_name_is_not_used_up(
+    scene: Scene, of: str
+) -> None:
+    scene.group("web", SUNDAYS)
+    scene.cycles.put(execution_name("db", "by-hand"), "RUNNING")
+    other = scene.cycles if of == "cycle" else scene.executions
+    if of == "refresh":
+        scene.refreshes.going_on = Refresh("r-1", "InProgress")
+    else:
+        other.put(execution_name("web", "by-hand"), "RUNNING")
+    outcome = scene.run().outcome
+    assert ([each.name for each in outcome.waiting], outcome.started) == ([DUE], [])
+    other.known.clear()
+    scene.refreshes.going_on = None
+    assert [each.name for each in scene.run().outcome.started] == [DUE]
+
+
+def test_a_dry_run_keeps_nothing_waiting(scene: Scene) -> None:
+    scene.group("web", SUNDAYS)
+    scene.executions.put(execution_name("web", "dry-20261206T030000"), "RUNNING")
+    assert [each.name for each in scene.run().outcome.started] == [DUE]
 
 
 def test_a_run_for_other_groups_starts_nothing_of_it_and_removes_nothing(scene: Scene) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
-from rollcall.bake.state import LISTED_MAX, BakeResult, BakeState, BaseImage, Phase, bake_id_of
+from rollcall.bake.state import LISTED_MAX, BakeResult, BakeState, BaseImage, Phase
 from rollcall.domain.objections import Objection
+from rollcall.workflow.names import bake_id_of
 from rollcall.workflow.state_texts import TEXT_MAX
 
 FULL = BakeState(

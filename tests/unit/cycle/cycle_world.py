@@ -223,6 +223,7 @@ class CycleWorld:
             self.world.tower,
             self.world.fleet,
             chef=self.world.chef,
+            bakes="",
             clock=self.world.clock,
             seconds_left=lambda: 100.0,
             evidence=self.world.evidence,

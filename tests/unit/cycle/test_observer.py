@@ -86,11 +86,13 @@ class Scene:
         seen = observed.group(hooks=hooks)
         self.reader = observed.FakeAwsReader(replace(seen, group=group.group, details=group))
         self.running: list[str] = ["web-1"]
+        self.bakes: list[str] = []
         self.observer = PreflightObserver(
             HERE,
             self.tower,
             FakeFleet(REGION),
             running=lambda group: self.running,
+            bakes=lambda group: self.bakes,
             clock=lambda: NOW,
             seconds_left=lambda: 100.0,
             aws=self.aws,
@@ -191,6 +193,14 @@ def test_a_refresh_belongs_to_the_other_cycle_of_the_group_that_runs() -> None:
     assert "started outside of Rollcall" in scene.preflight().objections[0].reason
     scene.running.append("web-0")
     assert "of cycle web-0" in scene.preflight().objections[0].reason
+
+
+def test_a_bake_of_the_group_that_goes_on_speaks_against_it() -> None:
+    scene = Scene()
+    scene.bakes = ["web-9"]
+    (found,) = scene.preflight().objections
+    assert (found.what, found.reason.partition(",")[0]) == ("bake running", "bake web-9 of this group goes on")
+    assert found.remedy == "wait for it, or cancel it: rollcall bake --cancel web"
 
 
 @pytest.mark.parametrize(("running", "words"), [(["web-0", "web-1"], "wait for that"), (["web-1"], "let reconcile")])

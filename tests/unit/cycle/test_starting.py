@@ -18,6 +18,7 @@ from rollcall.domain.errors import AwsDenied, NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.workflow.names import execution_name
+from rollcall.workflow.running import Turns
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class FakeExecutions(Executions):
     def find(self, name: str) -> Execution | None:
         self.asked.append(name)
         return self.known.get(name)
+
+    def running(self, prefix: str) -> list[str]:
+        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
+        return [each for each in runs if each.startswith(prefix)]
 
     def unfinished(self, since: float, until: float) -> list[Execution]:
         stopped = [each for each in self.known.values() if each.status in ("ABORTED", "TIMED_OUT", "FAILED")]
@@ -113,6 +118,8 @@ class World:
     def __init__(self) -> None:
         self.executions, self.groups, self.functions = FakeExecutions(), FakeGroups(), FakeFunctions()
         self.templates, self.refreshes = FakeTemplates(REGION), FakeRefreshes()
+        self.bakes = FakeExecutions()
+        self.turns = Turns([self.bakes], self.refreshes)
         self.seconds_left = 60.0
         self.starter = CycleStarter(
             self.executions,
@@ -121,6 +128,7 @@ class World:
             self.refreshes,
             self.functions,
             "rollcall-Cycle",
+            self.turns,
             clock=lambda: NOW,
             seconds_left=lambda: self.seconds_left,
         )
@@ -187,6 +195,20 @@ def test_while_another_refresh_is_active_what_is_due_waits_and_its_name_is_not_u
     assert [each.group for each in world.starter.outcome.waiting] == ["web"]
     world.refreshes.by_group.clear()
     assert world.started() == [execution_name("web", "v7")]
+
+
+def test_while_a_bake_of_the_group_runs_what_is_due_waits(world: World) -> None:
+    world.groups.put("web", cycle=SUNDAYS)
+    world.bakes.put(execution_name("web", "sched-2026-12-06"), "RUNNING", 0)
+    assert (world.started(), [each.group for each in world.starter.outcome.waiting]) == ([], ["web"])
+    world.bakes.known.clear()
+    assert world.started() == [execution_name("web", "sched-2026-12-06")]
+
+
+def test_what_the_same_run_has_started_is_waited_for_though_step_functions_does_not_show_it_yet(world: World) -> None:
+    world.groups.put("web", cycle=SUNDAYS)
+    world.turns.take("web")
+    assert world.started() == []
 
 
 def test_a_group_where_nothing_is_due_costs_at_most_one_call_and_one_without_the_tag_none(world: World) -> None:

@@ -985,7 +985,7 @@ def test_without_bakes_there_is_nothing_of_them() -> None:
     assert is_switch("RunsBakes", "Bakes")
     own = {name for name in RESOURCES if name.startswith("Bake")} | {"ReconcileBakesPolicy"}
     assert conditional_on("RunsBakes") == own
-    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction"}  # each with Fn::If
+    shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction", "CyclesPolicy"}  # each with Fn::If
     for name in own:  # nothing else depends on what may not be there
         assert speaking_of(name) - own <= shown, name
     assert TEMPLATE["Outputs"]["BakeStateMachineArn"]["Condition"] == "RunsBakes"

@@ -8,8 +8,12 @@ from datetime import date
 import pytest
 
 from rollcall.workflow.names import (
+    bake_id_of,
+    bake_key,
+    cycle_of_bake,
     execution_name,
     is_dry_run,
+    is_of_bake,
     key_of,
     name_prefix,
     schedule_key,
@@ -60,3 +64,11 @@ def test_keys_of_schedules_versions_and_of_nothing_else() -> None:
     assert schedule_key(date(2026, 12, 6)) == "sched-2026-12-06"
     assert version_key("7") == "v7"
     assert timestamp_key(1_796_076_900.0) == "20261130T221500"
+
+
+def test_the_cycle_of_a_bake_is_known_by_its_name_and_no_other_is_taken_for_one() -> None:
+    name = cycle_of_bake("arn:bake", "web")
+    assert name == execution_name("web", bake_key(bake_id_of("arn:bake")))
+    assert is_of_bake(name, "web")
+    others = [execution_name("web", each) for each in ("bake-again", "v7", "rebake-0123456789ab")]
+    assert not any(is_of_bake(each, "web") for each in (*others, name.replace("web", "db", 1)))

@@ -32,6 +32,11 @@ def machine_of(execution: str) -> str:
     return execution.replace(":execution:", ":stateMachine:").rpartition(":")[0]
 
 
+def execution_arn(machine: str, name: str) -> str:
+    """The ARN of an execution of a state machine, by the machine's ARN and the execution's name."""
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
 class Execution(NamedTuple):
     """An execution. started, stopped: epoch seconds, None while it runs. request: its input; empty of those listed."""
 
@@ -77,10 +82,9 @@ class Executions:
 
     def find(self, name: str) -> Execution | None:
         """An execution with its input; None if there is none of this name, or not any more."""
-        arn = f"{self.machine.replace(':stateMachine:', ':execution:')}:{name}"
         with aws_errors(f"DescribeExecution {name}"):
             try:
-                answer = self._client.describe_execution(executionArn=arn)
+                answer = self._client.describe_execution(executionArn=execution_arn(self.machine, name))
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
                     raise

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from copy import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.aws.executions import execution_arn
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
@@ -176,7 +177,7 @@ class Recording:
         return read._replace(result=result, job_url=known.job_url, reason=reason, ended_by=known.ended_by)
 
     def _execution(self, state: BakeState) -> str:
-        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{state.cycle}"
+        return execution_arn(self._machine, state.cycle)
 
     def _goes_on(self, state: BakeState) -> bool:
         """Whether the cycle of a bake was started and has not ended."""

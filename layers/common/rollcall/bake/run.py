@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
-from rollcall.aws.executions import Executions
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import is_scheduled, name_prefix, without_dry_runs
+from rollcall.workflow.names import bake_id_of, is_scheduled
+from rollcall.workflow.running import running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import next_wait
 
@@ -33,7 +33,7 @@ from .recording import Recording
 from .retiring import RetentionRequest, Retiring
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
-from .state import LISTED_MAX, BakeResult, BakeState, Phase, bake_id_of
+from .state import LISTED_MAX, BakeResult, BakeState, Phase
 from .sweeping import Sweeping
 from .versioning import Versioning
 
@@ -151,8 +151,8 @@ class BakeRun:
             self._bake,
             self._tower,
             self._fleet,
-            running=lambda group: _running(self._bake.machine, group),
-            cycles=lambda group: _running(self._bake.cycle_machine, group) if self._bake.cycle_machine else (),
+            running=lambda group: running_of_group(self._bake.machine, group),
+            cycles=lambda group: running_of_group(self._bake.cycle_machine, group),
             aws=self._aws,
         )
 
@@ -281,11 +281,6 @@ def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
     if state.result == BakeResult.REFUSED and not is_scheduled(state.name, state.group):
         return ()  # the command reports those that it starts
     return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
-
-
-def _running(machine: str, group: str) -> list[str]:
-    """The names of a group's executions of a state machine that run and may change something."""
-    return without_dry_runs(Executions(machine).running(name_prefix(group)), group)
 
 
 def _with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:

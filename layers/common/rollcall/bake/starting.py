@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.tagged_groups import RunningGroup
     from rollcall.domain.instances import Instance
+    from rollcall.workflow.running import Turns
 
     from .due import DueBake
 
@@ -38,13 +39,15 @@ RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they w
 
 @dataclass
 class BakesOutcome:
-    """What a run did about bakes. settled: the names of stopped executions that the bake function was sent.
+    """What a run did about bakes. waiting: those due while something else is at work on their group.
 
-    swept: the instances that it was to remove, for their time is over. retired: the groups whose old images it was to
-    remove. errors: by what they are about.
+    settled: the names of stopped executions that the bake function was sent. swept: the instances that it was to
+    remove, for their time is over. retired: the groups whose old images it was to remove. errors: by what they are
+    about.
     """
 
     started: list[DueBake] = field(default_factory=list)
+    waiting: list[DueBake] = field(default_factory=list)
     settled: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
@@ -61,6 +64,7 @@ class BakeStarter:
         builders: Builders,
         functions: Functions,
         function: str,
+        turns: Turns,
         *,
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
@@ -70,6 +74,7 @@ class BakeStarter:
         self._builders = builders
         self._functions = functions
         self._function = function
+        self._turns = turns
         self._clock = clock
         self._seconds_left = seconds_left
         self.outcome = BakesOutcome()
@@ -103,7 +108,15 @@ class BakeStarter:
             self._functions.send(self._function, retire_event(name))
             self.outcome.retired.append(name)
         due = due_bake(name, tag, running.created, self._clock(), every) if tag else None
-        if due and self._executions.find(due.name) is None and self._executions.start(due.name, due.request):
+        if due and self._executions.find(due.name) is None:
+            self._start(due)
+
+    def _start(self, due: DueBake) -> None:
+        """Start a bake, once it is its turn."""
+        if self._turns.is_taken(due.group):
+            self.outcome.waiting.append(due)
+        elif self._executions.start(due.name, due.request):
+            self._turns.take(due.group)
             self.outcome.started.append(due)
 
     def _retires(self, every: float | None) -> bool:
@@ -131,7 +144,9 @@ class BakeStarter:
             self.outcome.settled.append(name)
 
 
-def bake_starter(region: str, machine: str, function: str, seconds_left: Callable[[], float]) -> BakeStarter:
+def bake_starter(
+    region: str, machine: str, function: str, turns: Turns, seconds_left: Callable[[], float]
+) -> BakeStarter:
     """The starter of an installation. machine: the state machine's ARN; function: the bake function's name."""
     return BakeStarter(
         Executions(machine),
@@ -139,6 +154,7 @@ def bake_starter(region: str, machine: str, function: str, seconds_left: Callabl
         Builders(region),
         Functions(),
         function,
+        turns,
         clock=time.time,
         seconds_left=seconds_left,
     )

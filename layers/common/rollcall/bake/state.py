@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, NamedTuple, Self
 
 from rollcall.domain.objections import Objection
 
-ID_LENGTH = 12  # hexadecimal digits of a bake id
 LISTED_MAX = 40  # lines of any list
 
 type Json = dict[str, Any]
@@ -177,11 +175,6 @@ class BakeState:
 
 
 _TEXTS = ("snapshots", "retained", "removed", "warnings")
-
-
-def bake_id_of(execution: str) -> str:
-    """The id of the bake that an execution is. execution: its ARN."""
-    return sha256(execution.encode()).hexdigest()[:ID_LENGTH]
 
 
 def _named(kind: Any, raw: Any) -> Any:

@@ -67,8 +67,8 @@ FINDERS: tuple[Finder, ...] = (
 class PreflightObserver:
     """Reads for the pre-flight of one cycle.
 
-    running: the names of the cycles of a group that run, this one's included. clock: epoch seconds. seconds_left: in
-    this invocation.
+    running: the names of the cycles of a group that run, this one's included. bakes: of its bakes, without the one
+    whose cycle this is. clock: epoch seconds. seconds_left: in this invocation.
     """
 
     def __init__(
@@ -78,6 +78,7 @@ class PreflightObserver:
         fleet: Fleet,
         *,
         running: Callable[[str], Collection[str]],
+        bakes: Callable[[str], Collection[str]],
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
         aws: CycleAws | None = None,
@@ -86,6 +87,7 @@ class PreflightObserver:
     ) -> None:
         self._settings = settings
         self._running = running
+        self._bakes = bakes
         self._clock = clock
         self._aws = aws or CycleAws(settings.region)
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
@@ -134,6 +136,7 @@ class PreflightObserver:
             findings=findings,
             hooks=hooks,
             active=self._active(name, running),
+            bakes=tuple(self._bakes(name)),
             pin_runs=_pin_runs(details, running),
             own=own,
             target=target,

@@ -45,9 +45,10 @@ class PreflightInput:
     tag: None for a group without the tag rollcall:cycle, or the error of one that cannot be read. details: None where
     there is no such group; then the rest is as if there was nothing. settings: None for a group that did not opt in, or
     whose tags cannot be read. findings: doctor's that break launches of this group. hooks: doctor's, of hooks that are
-    missing. pin_runs: whether the cycle runs that has pinned the group; None if it is not pinned. own: the version that
-    the group launches; target: the one it is to run; None where they are not there, or it has no launch template.
-    trials: launches that EC2 refused. alarms: states of those that are there, by name. activities: the newest first.
+    missing. bakes: those of the group that run, but for the one whose cycle this is. pin_runs: whether the cycle runs
+    that has pinned the group; None if it is not pinned. own: the version that the group launches; target: the one it is
+    to run; None where they are not there, or it has no launch template. trials: launches that EC2 refused. alarms:
+    states of those that are there, by name. activities: the newest first.
     """
 
     request: CycleRequest
@@ -59,6 +60,7 @@ class PreflightInput:
     findings: tuple[Finding, ...] = ()
     hooks: tuple[Finding, ...] = ()
     active: ActiveRefresh | None = None
+    bakes: tuple[str, ...] = ()
     pin_runs: bool | None = None
     own: TemplateVersion | None = None
     target: TemplateVersion | None = None

@@ -97,7 +97,7 @@ def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objecti
 
 
 def _active(given: PreflightInput) -> Iterator[Objection]:
-    """Another refresh that goes on, or another cycle's pin."""
+    """Another refresh that goes on, a bake, or another cycle's pin."""
     if given.active:
         refresh, cycle = given.active
         whose = f"of cycle {cycle}" if cycle else "started outside of Rollcall"
@@ -112,6 +112,13 @@ def _active(given: PreflightInput) -> Iterator[Objection]:
             f"wait for cycle {cycle}, or cancel it: {_cycle_command(given, '--cancel')}"
             if cycle
             else f"wait for it, or cancel it: {cancel}",
+        )
+    if given.bakes:
+        name = operand(given.request.group)
+        yield Objection(
+            "bake running",
+            f"bake {listed(given.bakes)} of this group goes on, and begins with the version that the group has now",
+            f"wait for it, or cancel it: {command('rollcall', 'bake', '--cancel', *name)}",
         )
     pin = given.details.group.tags.get(PINNED_TAG, "") if given.details else ""
     if pin and pin.rpartition(" ")[2] != given.execution:

@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.aws.execution_history import ExecutionHistory
-from rollcall.aws.executions import Executions, machine_of
+from rollcall.aws.executions import machine_of
 from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import is_scheduled, name_prefix, without_dry_runs
+from rollcall.workflow.names import is_scheduled
+from rollcall.workflow.running import other_bakes, running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import SOON, next_wait
 
@@ -74,7 +75,10 @@ class StepAnswer(NamedTuple):
 
 
 class CycleRun:
-    """Takes the steps of cycles. clock: epoch seconds. seconds_left: of this invocation."""
+    """Takes the steps of cycles. bakes: the ARN of the state machine Bake, empty in a stack without.
+
+    clock: epoch seconds. seconds_left: of this invocation.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class CycleRun:
         fleet: Fleet,
         *,
         chef: Chef | None,
+        bakes: str,
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
         evidence: Evidence | None = None,
@@ -95,6 +100,7 @@ class CycleRun:
         self._history = history or ExecutionHistory(settings.region)
         self._tower = tower
         self._fleet = fleet
+        self._bakes = bakes
         self._clock = clock
         self._seconds_left = seconds_left
         gate_log = gate_log or GateLog(settings.gate_log_group, settings.region)
@@ -149,16 +155,12 @@ class CycleRun:
     def _observer(self, state: CycleState) -> PreflightObserver:
         from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a cycle
 
-        machine = machine_of(state.execution)
-
-        def running(group: str) -> list[str]:
-            return without_dry_runs(Executions(machine).running(name_prefix(group)), group)
-
         return PreflightObserver(
             self._settings,
             self._tower,
             self._fleet,
-            running=running,
+            running=lambda group: running_of_group(machine_of(state.execution), group),
+            bakes=lambda group: other_bakes(self._bakes, group, state.name),
             clock=self._clock,
             seconds_left=self._seconds_left,
             aws=self._aws,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.executions import Execution
     from rollcall.aws.tagged_groups import RunningGroup
+    from rollcall.workflow.running import Turns
 
     from .due import DueCycle
 
@@ -41,7 +42,7 @@ LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that t
 
 @dataclass
 class CyclesOutcome:
-    """What a run did about cycles. waiting: those due while another refresh of their group is active.
+    """What a run did about cycles. waiting: those due while something else is at work on their group.
 
     settled: the names of stopped executions that the cycle function was sent. errors: by what they are about.
     """
@@ -63,6 +64,7 @@ class CycleStarter:
         refreshes: InstanceRefreshes,
         functions: Functions,
         function: str,
+        turns: Turns,
         *,
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
@@ -73,6 +75,7 @@ class CycleStarter:
         self._refreshes = refreshes
         self._functions = functions
         self._function = function
+        self._turns = turns
         self._clock = clock
         self._seconds_left = seconds_left
         self.outcome = CyclesOutcome()
@@ -124,16 +127,14 @@ class CycleStarter:
         return due_cycles(group, self._clock(), every)
 
     def _start_first(self, due: Sequence[DueCycle]) -> None:
-        """Start the first that was not started before: a group has one cycle at a time.
-
-        Another refresh is waited for: its cycle would be refused, and not be tried again.
-        """
+        """Start the first that was not started before, once it is its turn: a group has one cycle at a time."""
         for each in due:
             if self._executions.find(each.name) is not None:
                 continue
-            if self._refreshes.active(each.group):
+            if self._turns.is_taken(each.group):
                 self.outcome.waiting.append(each)
             elif self._executions.start(each.name, each.request):
+                self._turns.take(each.group)
                 self.outcome.started.append(each)
             return
 
@@ -165,7 +166,9 @@ class CycleStarter:
             self.outcome.settled.append(execution.name)
 
 
-def cycle_starter(region: str, machine: str, function: str, seconds_left: Callable[[], float]) -> CycleStarter:
+def cycle_starter(
+    region: str, machine: str, function: str, turns: Turns, seconds_left: Callable[[], float]
+) -> CycleStarter:
     """The starter of an installation. machine: the state machine's ARN; function: the cycle function's name."""
     return CycleStarter(
         Executions(machine),
@@ -174,6 +177,7 @@ def cycle_starter(region: str, machine: str, function: str, seconds_left: Callab
         InstanceRefreshes(region),
         Functions(),
         function,
+        turns,
         clock=time.time,
         seconds_left=seconds_left,
     )

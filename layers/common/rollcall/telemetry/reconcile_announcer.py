@@ -72,7 +72,7 @@ class RunAnnouncer(Announcer):
         for due in outcome.started:
             self.logger.info(f"cycle started: {due.why}", extra={"group": due.group, "cycle": due.name})
         for due in outcome.waiting:
-            words = f"a cycle waits for another instance refresh of the group to end: {due.why}"
+            words = f"a cycle waits until nothing else is at work on the group: {due.why}"
             self.logger.info(words, extra={"group": due.group, "cycle": due.name})
         for name in outcome.settled:
             self.logger.warning(
@@ -84,6 +84,9 @@ class RunAnnouncer(Announcer):
         """Announce the bakes that a run of reconcile started or had settled, and what it could not do about others."""
         for due in outcome.started:
             self.logger.info(f"bake started: {due.why}", extra={"group": due.group, "bake": due.name})
+        for due in outcome.waiting:
+            words = f"a bake waits until nothing else is at work on the group: {due.why}"
+            self.logger.info(words, extra={"group": due.group, "bake": due.name})
         for name in outcome.settled:
             self.logger.warning("the bake was stopped, and left something behind: it is settled", extra={"bake": name})
         for instance_id in outcome.swept:

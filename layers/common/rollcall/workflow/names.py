@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 GROUP_MAX = 40  # characters
 HASH_LENGTH = 8  # hexadecimal digits
+BAKE_ID_LENGTH = 12  # hexadecimal digits
 KEY_MAX = 30  # characters; with the group, its hash and two hyphens 80: Step Functions' maximum
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 BY_TAG = re.compile(r"sched-\d{4}-\d\d-\d\d|v\d+", re.ASCII)  # keys of those that a tag makes due
+OF_BAKE = re.compile(rf"bake-[0-9a-f]{{{BAKE_ID_LENGTH}}}", re.ASCII)  # keys of cycles that roll out images
 DRY_KEY = "dry-"  # begins the keys of dry runs: no other execution is to be taken for one
 TIMESTAMP_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
 
@@ -58,6 +60,16 @@ def bake_key(bake_id: str) -> str:
     return f"bake-{bake_id}"
 
 
+def cycle_of_bake(execution: str, group: str) -> str:
+    """The name of the cycle by which a bake of a group rolls its image out. execution: the bake's ARN."""
+    return execution_name(group, bake_key(bake_id_of(execution)))
+
+
+def bake_id_of(execution: str) -> str:
+    """The id of the bake that an execution is. execution: its ARN."""
+    return sha256(execution.encode()).hexdigest()[:BAKE_ID_LENGTH]
+
+
 def timestamp_key(now: float) -> str:
     """The key of one that is for nothing else. now: epoch seconds."""
     return datetime.fromtimestamp(now, UTC).strftime(TIMESTAMP_FORMAT)
@@ -66,6 +78,11 @@ def timestamp_key(now: float) -> str:
 def is_scheduled(name: str, group: str) -> bool:
     """Whether a group's execution was started by its tag: by schedule, or for a new version."""
     return BY_TAG.fullmatch(key_of(name, group)) is not None
+
+
+def is_of_bake(name: str, group: str) -> bool:
+    """Whether a group's execution is the cycle that rolls out the image of a bake."""
+    return OF_BAKE.fullmatch(key_of(name, group)) is not None
 
 
 def is_dry_run(name: str, group: str) -> bool:
