@@ -1,4 +1,4 @@
-"""Bakes of groups with data volumes, with a smoke test that provisions, and with nothing new."""
+"""Bakes of groups with data volumes, with a smoke test that provisions, with nothing new, and that cycles meet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lab.bakes import PLACED, PLAYBOOK, baked_versions, hosts_of_bakes, images, instances, left, let_bake, start_bake
 from lab.cloud import Cloud, Group
-from lab.cycles import WARM_SOON
+from lab.cycles import WARM_SOON, start_cycle
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
@@ -69,3 +69,30 @@ def test_nothing_new_ends_a_bake_that_asks_for_that_until_the_playbook_changes(
     newer = start_bake(group, smoke="off", only_if_new=True).waited()
     assert newer["result"] == "succeeded", newer["reason"]
     assert len(images(group)) == 2
+
+
+def test_what_the_roll_out_will_object_to_is_said_before_anything_is_launched(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    group.use_version("1")
+    let_bake(group, tower, cycle="never")
+    cloud.rights.watch("BakeFunction", "CycleFunction")
+    for dry_run, result in ((False, "refused"), (True, "dry run")):
+        state = start_bake(group, dry_run=dry_run).waited()
+        assert (state["result"], {each["what"] for each in state["objections"]}) == (result, {"roll-out: forbidden"})
+        assert "roll-out: whatever deploys this group may set its version back" in " ".join(state["warnings"])
+    assert cloud.rights.refused("BakeFunction") == []
+    assert not instances(group)
+
+
+def test_amid_a_bake_no_cycle_begins_but_the_one_that_rolls_its_image_out(make_group: MakeGroup, tower: Tower) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    group.use_version("1")
+    let_bake(group, tower)
+    bake = start_bake(group, smoke="off")
+    bake.reaches("provisioning")
+    refused = start_cycle(group).waited()
+    assert (refused["result"], [each["what"] for each in refused["objections"]]) == ("refused", ["bake running"])
+    state = bake.waited()
+    assert (state["result"], state["cycle_result"] in ("succeeded", "nothing to replace")) == ("succeeded", True)

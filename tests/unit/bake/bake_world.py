@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.group_details import GroupDetails
-from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.launch_surroundings import LaunchSurroundings, Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
 from rollcall.aws.launch_types import LaunchTypes
 from rollcall.bake.observer import PreflightObserver
+from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.bake.run import BakeRun
 from rollcall.bake.state import BakeState
 from rollcall.domain.bake_settings import BakeSettings
@@ -197,16 +197,6 @@ class FakeSurroundings(LaunchSurroundings):
         return {each: self.known[each] for each in subnet_ids if each in self.known}
 
 
-class FakeRefreshes(InstanceRefreshes):
-    """The instance refresh of the group that goes on, None without one."""
-
-    def __init__(self) -> None:
-        self.going_on: Refresh | None = None
-
-    def active(self, group: str) -> Refresh | None:
-        return self.going_on
-
-
 class FakeKeys(EncryptionKeys):
     """Keys in memory."""
 
@@ -254,7 +244,7 @@ class BakeWorld:
         self.bake = SETTINGS_OF_BAKE
         self.running: list[str] = []
         self.cycles: list[str] = []
-        self.refreshes = FakeRefreshes()
+        self.roll_out = RollOutPreflight()
         self.request = {"group": "web", **request}
         self.job_ends = Outcome.OK
         self.job_status: JobStatus | None = None
@@ -319,7 +309,7 @@ class BakeWorld:
             self.fleet,
             running=lambda group: self.running,
             cycles=lambda group: self.cycles,
-            refreshes=self.refreshes,
+            roll_out=lambda request: self.roll_out,
             aws=self.aws,
             surroundings=self.surroundings,
             types=self.types,
@@ -417,5 +407,5 @@ class _BakeRun(BakeRun):
             history=world.history,
         )
 
-    def _observer(self) -> PreflightObserver:
+    def _observer(self, state: BakeState) -> PreflightObserver:
         return self._world.observer()

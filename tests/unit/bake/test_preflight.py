@@ -9,13 +9,13 @@ import pytest
 
 from rollcall.aws.encryption_keys import KeyFacts
 from rollcall.aws.images import Image
-from rollcall.aws.instance_refreshes import Refresh
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
 from rollcall.bake.preflight import Preflight
+from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerUnavailable
-from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall.domain.jobs import LaunchTerms
+from rollcall.domain.objections import Objection
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, BakeWorld
@@ -102,15 +102,41 @@ def test_a_cycle_of_the_group_that_goes_on_is_a_warning(*, roll_out: bool, words
     assert (found.objections, found.warnings) == ((), (f"cycle web-1234abcd-v8 of this group goes on: {words}",))
 
 
-def test_an_instance_refresh_that_goes_on_speaks_against_a_bake_that_rolls_out() -> None:
-    """The cycle at its end would be refused, after the image is made."""
+def test_what_the_cycle_objects_to_is_said_before_there_is_an_image_and_marked_as_the_roll_outs() -> None:
     bake = world()
-    bake.refreshes.going_on = Refresh("r-1", "InProgress")
-    reason, remedy = against(bake, "refresh active")
-    assert reason.startswith("instance refresh r-1 is InProgress")
-    assert "roll_out=false" in remedy
-    bake.request["roll_out"] = False
-    assert objections(bake) == set()
+    bake.roll_out = RollOutPreflight(
+        (Objection("pinned", "cycle web-0 has pinned it", "wait for that cycle"),), ("its warm pool is replaced, too",)
+    )
+    found = judged(bake)
+    assert found.objections == (
+        Objection(
+            "roll-out: pinned",
+            "its roll-out would be refused: cycle web-0 has pinned it",
+            "wait for that cycle; or bake with roll_out=false, and roll it out another way",
+        ),
+    )
+    assert found.warnings == ("roll-out: its warm pool is replaced, too",)
+
+
+def test_what_both_object_to_is_said_once() -> None:
+    bake = world()
+    _another_bake_runs(bake)
+    _subnet_is_gone(bake)
+    own = judged(bake).objections
+    assert {each.what for each in own} == {"bake running", "subnets"}
+    bake.roll_out = RollOutPreflight(tuple(each._replace(remedy="as a cycle says it") for each in own))
+    assert judged(bake).objections == own
+
+
+@pytest.mark.parametrize("without", ["roll-out", "cycles"])
+def test_without_a_cycle_none_is_asked(without: str) -> None:
+    bake = world(roll_out=without == "cycles")
+    if without == "cycles":
+        _without_cycles(bake)
+    bake.roll_out = RollOutPreflight((Objection("pinned", "cycle web-0 has pinned it", "wait"),), ("a warning",))
+    found = judged(bake)
+    assert {each.what for each in found.objections} == ({"no cycles"} if without == "cycles" else set())
+    assert found.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -261,13 +287,6 @@ def _tags(**tags: str) -> Callable[[BakeWorld], None]:
     return lambda bake: bake.group(**tags)
 
 
-def _emergency(bake: BakeWorld) -> None:
-    details = bake.aws.groups["web"]
-    bake.aws.groups["web"] = details._replace(
-        group=replace(details.group, tags={**details.group.tags, EMERGENCY_TAG: "since"})
-    )
-
-
 def _may_not_change(bake: BakeWorld) -> None:
     bake.tower.may_change = lambda inventory: False  # type: ignore[method-assign]
 
@@ -282,8 +301,6 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
         (_tags(bake="weekly"), "tags of bake", "set the tag to what is allowed"),
         (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
         (_without_cycles, "no cycles", "roll_out=false"),
-        (_tags(cycle="never"), "cycle forbidden", "roll_out=false"),
-        (_emergency, "in emergency", "rollcall offboard --restore web"),
         (_no_version, "launch template", "give the group a version that is there"),
         (_template_without_tag, "template not allowed", "--resources lt-1 --tags Key=rollcall:bake,Value=true"),
         (_base(state="pending"), "base image", "name one that is available"),
@@ -347,14 +364,13 @@ def test_a_version_whose_image_is_gone_leaves_nothing_current() -> None:
 
 def test_all_of_it_is_said_at_once() -> None:
     bake = world(instance_type="c7g.large")
-    bake.group(bake_inventory="prod", bake_job_template="none", cycle="never")
+    bake.group(bake_inventory="prod", bake_job_template="none")
     _template_without_tag(bake)
     _subnet_is_gone(bake)
     _base(owner="999999999999", owner_alias="")(bake)
     assert objections(bake) == {
         "a group's inventory",
         "job template",
-        "cycle forbidden",
         "template not allowed",
         "subnets",
         "base image's owner",
@@ -365,7 +381,7 @@ def test_all_of_it_is_said_at_once() -> None:
 def test_without_roll_out_what_only_a_cycle_needs_does_not_matter() -> None:
     bake = world(roll_out=False)
     _without_cycles(bake)
-    bake.group(inventory="", job_template="", cycle="never")
+    bake.group(inventory="", job_template="")
     _override_of_another_architecture(bake)
     assert objections(bake) == set()
 

@@ -103,6 +103,10 @@ class Scene:
     def preflight(self, raw: Any = None, **asked: Any) -> Preflight:
         return self.observer.preflight(raw or {"group": "web", **asked}, "web-1")[1]
 
+    def to_come(self, **asked: Any) -> Preflight:
+        """Of a cycle to a version that is yet to be made."""
+        return self.observer.preflight({"group": "web", "dry_run": True, **asked}, "web-1", to_come=True)[1]
+
     def whats(self, **asked: Any) -> set[str]:
         return {each.what for each in self.preflight(**asked).objections}
 
@@ -199,7 +203,7 @@ def test_a_bake_of_the_group_that_goes_on_speaks_against_it() -> None:
     scene = Scene()
     scene.bakes = ["web-9"]
     (found,) = scene.preflight().objections
-    assert (found.what, found.reason.partition(",")[0]) == ("bake running", "bake web-9 of this group goes on")
+    assert (found.what, found.reason) == ("bake running", "bake web-9 of this group goes on")
     assert found.remedy == "wait for it, or cancel it: rollcall bake --cancel web"
 
 
@@ -294,3 +298,25 @@ def test_a_group_with_a_launch_configuration_is_tried_nowhere() -> None:
 def test_bad_settings_are_not_hidden() -> None:
     with pytest.raises(BadSettings):
         Scene().observer.observe({"group": "web", "batch": "all"}, "web", "web-1")
+
+
+# To a version that is yet to be made
+
+
+def test_a_version_to_come_is_tried_as_the_groups_own_which_it_is_made_from() -> None:
+    scene = Scene()
+    assert scene.to_come().objections == ()
+    assert {number for number, *_ in scene.aws.tried} == {"6"}
+    scene.aws.refusals["subnet-a", ""] = LaunchRefusal("UnauthorizedOperation", "no", "iam:PassRole", "arn:role/web")
+    assert {each.what for each in scene.to_come().objections} == {"permission iam:PassRole"}
+    assert scene.whats() == set()  # without a version to send AWS does not ask for it
+
+
+def test_a_version_to_come_is_another_than_the_groups() -> None:
+    assert Scene().to_come(rollback=True).objections == ()
+    [found] = Scene(details(configuration=template("$Default"), tags=TAGS)).to_come(rollback=True).objections
+    assert found.what == "rollback impossible"
+    plan = Scene().to_come().plan
+    assert plan
+    assert (plan.target_version, plan.replaced, plan.nothing_to_replace) == ("(the new one)", 8, False)
+    assert "whatever deploys this group may set its version back: put the new one there" in Scene().to_come().warnings

@@ -86,7 +86,7 @@ REQUEST = {"group": "web"}
 def preflight(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, found: Preflight, **request: object) -> StepAnswer:
     """What the step answers where pre-flight comes to this."""
     asked = read_request({**REQUEST, **request}, None)
-    observer = SimpleNamespace(preflight=lambda raw, execution: (asked, found))
+    observer = SimpleNamespace(preflight=lambda raw, execution, to_come: (asked, found))
     monkeypatch.setattr(CycleRun, "_observer", lambda run, state: observer)
     return cycle.step("preflight", CycleState("web"), request={**REQUEST, **request})
 
@@ -141,12 +141,13 @@ def test_where_nothing_is_to_be_replaced_it_says_so_and_succeeds(
     assert (answer.next, answer.state.result) == ("put_back", CycleResult.NOTHING_TO_REPLACE)
 
 
-def test_a_cycle_that_a_tag_started_waits_for_tower_and_one_by_hand_is_answered_at_once(
-    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("key", ["sched-2026-12-06", "bake-0123456789ab"])
+def test_a_cycle_that_a_tag_or_a_bake_started_waits_for_tower_and_one_by_hand_is_answered_at_once(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     cycle.world.tower.unavailable = True
     assert preflight(cycle, monkeypatch, Preflight((), (), PLAN)).next == "start"
-    cycle.execution_name = execution_name("web", "sched-2026-12-06")
+    cycle.execution_name = execution_name("web", key)
     with pytest.raises(TowerUnavailable):
         preflight(cycle, monkeypatch, Preflight((), (), PLAN))
 

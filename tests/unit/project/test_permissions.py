@@ -128,6 +128,7 @@ PERMITTED = {
         "ssm:GetParameters",
         "states:GetExecutionHistory",
         "states:ListExecutions",
+        "lambda:InvokeFunction",
     },
     "DoctorRole": {
         *(EVERY_FUNCTION | READS_GROUPS | READS_WARM_POOLS | PUBLISHES),
@@ -441,6 +442,15 @@ def test_a_key_is_used_through_ec2_alone_and_granted_to_aws_alone() -> None:
     assert BAKES["UseKeys"]["Condition"]["StringLike"]["kms:ViaService"].startswith("ec2.")
     services = BAKES["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
     assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
+
+
+def test_a_bake_asks_the_cycle_function_and_no_other_where_there_is_one() -> None:
+    [(condition, statement, otherwise)] = [
+        each["Fn::If"]
+        for each in POLICIES["BakesPolicy"]["PolicyDocument"]["Statement"]
+        if "Fn::If" in each and "lambda:InvokeFunction" in str(each)
+    ]
+    assert (condition, target(statement["Resource"]), otherwise) == ("RunsCycles", "CycleFunction", NO_VALUE)
 
 
 def test_reconcile_launches_and_ends_nothing_itself_it_starts_bakes_and_hands_on() -> None:

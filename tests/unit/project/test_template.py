@@ -17,6 +17,7 @@ from rollcall.alerting.dispatch import CLAIM
 from rollcall.alerting.incident import EVENT_IDS_KEPT
 from rollcall.alerting.settings import read_alert_settings
 from rollcall.alerting.sources import DONE_WITH, PROBLEMS
+from rollcall.aws.functions import ANSWER_WITHIN
 from rollcall.aws.queues import DELAY_MAX
 from rollcall.doctor.hook_findings import OUTPUT_OF
 from rollcall.doctor.stack_findings import (
@@ -1015,7 +1016,18 @@ def test_the_state_machine_of_bakes_is_the_file_under_the_name_that_its_function
     assert named == BAKE_MACHINE["DefinitionSubstitutions"].keys()
     assert "Type" not in BAKE_MACHINE  # a standard one, which may run for a year and has each execution's history
     name = BAKE_MACHINE["Name"]["Fn::Sub"]
-    assert variables_of("BakeFunction")["BAKE_MACHINE"]["Fn::Sub"].endswith(f":stateMachine:{name}")
+    by_name = variables_of("BakeFunction")["BAKE_MACHINE"]
+    assert by_name["Fn::Sub"].endswith(f":stateMachine:{name}")
+    assert variables_of("CycleFunction")["BAKE_MACHINE"] == only_if("RunsBakes", by_name)
+    assert variables_of("BakeFunction")["CYCLE_FUNCTION"] == only_if("RunsCycles", {"Ref": "CycleFunction"})
+
+
+def test_a_function_that_asks_another_one_waits_for_less_than_either_may_take() -> None:
+    assert timeout_of("CycleFunction") > ANSWER_WITHIN
+    assert timeout_of("BakeFunction") > ANSWER_WITHIN
+
+
+def test_errors_of_bakes_are_logged_where_step_functions_may_write() -> None:
     [destination] = BAKE_MACHINE["Logging"]["Destinations"]
     group = target(destination["CloudWatchLogsLogGroup"]["LogGroupArn"])
     assert LOG_GROUPS[group]["LogGroupName"]["Fn::Sub"].startswith("/aws/vendedlogs/states/")

@@ -10,7 +10,6 @@ from copy import replace
 from typing import TYPE_CHECKING
 
 from rollcall.aws.encryption_keys import EncryptionKeys
-from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.aws.launch_surroundings import LaunchSurroundings
 from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
@@ -27,6 +26,7 @@ from .launch_fields import instance_tags, launch_fields, root_volume_key, securi
 from .preflight import Preflight, judge
 from .preflight_input import PreflightInput, TowerInput, types_of_overrides
 from .request import CURRENT, PARAMETER, Smoke, read_request, require_readable_tags
+from .roll_out_preflight import RollOutPreflight
 from .smoke import profile_of
 from .state import BakeState
 
@@ -53,7 +53,8 @@ WELL = (RollOutOutcome.SUCCEEDED, RollOutOutcome.NONE)
 class PreflightObserver:
     """Reads for the pre-flight of one bake.
 
-    running: the names of the bakes of a group that run, this one's included. cycles: of its cycles that do.
+    running: the names of the bakes of a group that run, this one's included. cycles: of its cycles that do. roll_out:
+    what the cycle objects to that rolls the image out.
     """
 
     def __init__(
@@ -65,11 +66,11 @@ class PreflightObserver:
         *,
         running: Callable[[str], Collection[str]],
         cycles: Callable[[str], Collection[str]],
+        roll_out: Callable[[BakeRequest], RollOutPreflight],
         aws: BakeAws,
         surroundings: LaunchSurroundings | None = None,
         types: LaunchTypes | None = None,
         keys: EncryptionKeys | None = None,
-        refreshes: InstanceRefreshes | None = None,
     ) -> None:
         self._settings = settings
         self._bake = bake
@@ -77,11 +78,11 @@ class PreflightObserver:
         self._fleet = fleet
         self._running = running
         self._cycles = cycles
+        self._roll_out = roll_out
         self._aws = aws
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
         self._types = types or LaunchTypes(settings.region)
         self._keys = keys or EncryptionKeys(settings.region)
-        self._refreshes = refreshes or InstanceRefreshes(settings.region)
         self._denied: dict[str, None] = {}  # parameters that may not be read
 
     def preflight(self, raw: object, execution: str) -> Preflight:
@@ -115,7 +116,7 @@ class PreflightObserver:
             tag=tag,
             running=tuple(sorted(set(self._running(name)) - {execution})),
             cycles=tuple(sorted(self._cycles(name))),
-            refresh=self._refreshes.active(name) if request.roll_out else None,
+            roll_out=self._roll_out(request) if request.roll_out and self._bake.cycles else RollOutPreflight(),
             details=details,
             settings=settings,
             version=version,

@@ -103,8 +103,10 @@ def judge(given: PreflightInput) -> Preflight:
     if details is None:
         return Preflight(given.request, (no_group(given.request.group),))
     found = {(each.what, each.reason): each for each in objections_to(given, details)}
+    objections = (*found.values(), *given.roll_out.beside(found.keys()))
     plan = _plan(given, details)
-    return Preflight(given.request, tuple(found.values()), plan.notes, plan)
+    warnings = (*plan.notes, *(f"roll-out: {each}" for each in given.roll_out.warnings))
+    return Preflight(given.request, objections, warnings, plan)
 
 
 def _plan(given: PreflightInput, details: GroupDetails) -> Plan:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from rollcall.workflow.group_versions import own_version
 
+from .roll_out_preflight import RollOutPreflight
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.group_details import GroupDetails
     from rollcall.aws.images import Image
-    from rollcall.aws.instance_refreshes import Refresh
     from rollcall.aws.launch_surroundings import Subnet
     from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
     from rollcall.domain.bake_settings import BakeSettings
@@ -50,16 +51,16 @@ class TowerInput:
 class PreflightInput:
     """All that was read.
 
-    tag: None for a group without any of the tags, or the error of one that cannot be read. running: other bakes of the
-    group. cycles: of its cycles those that run; refresh: its instance refresh that goes on, read where the image is to
-    be rolled out. details: None where there is no such group; then the rest is as if there was nothing. settings: None
-    for a group that did not opt in, or whose tags cannot be read. version: what the group launches; template: its
-    launch template; None where they are not there, or it has none. template_arn: of that. previous: the version's
-    image. base: the image to begin with, None if it is not there; base_named: its id, or what was to name one. denied:
-    parameters of Systems Manager that may not be read. instance_type: the builder's, empty where none is known. types:
-    architectures by the name of each type that matters. security_groups: those that are there. trials: dry runs that
-    EC2 refused, by what would have been launched. keys: of the volumes. role: the ARN of bake's. last: what the last
-    bake that went well began with.
+    tag: None for a group without any of the tags, or the error of one that cannot be read. running: other bakes of
+    the group. cycles: of its cycles those that run. roll_out: what the cycle that rolls the image out objects to,
+    nothing where none is to. details: None where there is no such group; then the rest is as if there was nothing.
+    settings: None for a group that did not opt in, or whose tags cannot be read. version: what the group launches;
+    template: its launch template; None where they are not there, or it has none. template_arn: of that. previous:
+    the version's image. base: the image to begin with, None if it is not there; base_named: its id, or what was to
+    name one. denied: parameters of Systems Manager that may not be read. instance_type: the builder's, empty where
+    none is known. types: architectures by the name of each type that matters. security_groups: those that are
+    there. trials: dry runs that EC2 refused, by what would have been launched. keys: of the volumes. role: the ARN
+    of bake's. last: what the last bake that went well began with.
     """
 
     request: BakeRequest
@@ -68,7 +69,7 @@ class PreflightInput:
     tag: BakeTag | BadSettings | None = None
     running: tuple[str, ...] = ()
     cycles: tuple[str, ...] = ()
-    refresh: Refresh | None = None
+    roll_out: RollOutPreflight = field(default_factory=RollOutPreflight)
     details: GroupDetails | None = None
     settings: GroupSettings | None = None
     version: TemplateVersion | None = None

@@ -1,7 +1,6 @@
 """Everything that speaks against beginning a bake, each with its remedy. Pure.
 
-All of it is found at once. What speaks against the roll-out is here only as far as it cannot change until then; the
-rest the cycle's own pre-flight finds, after the image is made.
+All of it is found at once. What speaks against the roll-out the pre-flight of its cycle finds: roll_out_preflight.py.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from rollcall.doctor.unread_findings import listed
 from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
-from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG
-from rollcall.domain.shell_commands import command, operand, options, set_tag_command
+from rollcall.domain.shell_commands import command, operand, options
 from rollcall.workflow.group_versions import base_template
-from rollcall.workflow.options import NEVER
 
 from .key_access import key_objections
 from .launch_fields import security_groups
 from .preflight_input import types_of_overrides
+from .roll_out_preflight import WITHOUT
 from .tower_objections import tower_objections
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ AMAZON = "amazon"  # owner alias of AWS's own images
 def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
     """What speaks against it."""
     yield from _permitted(given, details)
-    yield from _rolled_out(given, details)
+    yield from _rolled_out(given)
     yield from _template(given, details)
     yield from _base(given)
     yield from _architectures(given, details)
@@ -75,44 +73,10 @@ def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objecti
         yield Objection("bake running", f"bake {bakes} of this group goes on", f"wait for it: {watch}")
 
 
-def _rolled_out(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
-    if not given.request.roll_out:
-        return
-    name = details.group.name
-    without = "bake with roll_out=false, and roll it out another way"
-    if not given.bake.cycles:
+def _rolled_out(given: PreflightInput) -> Iterator[Objection]:
+    if given.request.roll_out and not given.bake.cycles:
         yield Objection(
-            "no cycles", "this stack has no cycles, which roll images out", f"deploy Cycles=true, or {without}"
-        )
-    if OPT_IN_TAG not in details.group.tags:
-        yield Objection(
-            "not opted in",
-            f"it has not the tag {OPT_IN_TAG}, so that no cycle of it begins",
-            f"let it opt in: {set_tag_command(name, OPT_IN_TAG, 'INVENTORY')}; or {without}",
-        )
-    if given.refresh is not None:
-        watch = command("rollcall", "cycle", "--watch", *operand(name))
-        yield Objection(
-            "refresh active",
-            f"instance refresh {given.refresh.id} is {given.refresh.status}; AWS allows one at a time, and it may "
-            "change the group's version",
-            f"wait for it ({watch}), or {without}",
-        )
-    if NEVER in details.group.tags.get(CYCLE_TAG, "").split():
-        yield Objection(
-            "cycle forbidden", f"its tag {CYCLE_TAG} says never", f"take the word out of {CYCLE_TAG}, or {without}"
-        )
-    if details.group.in_emergency:
-        restore = command("rollcall", "offboard", "--restore", *operand(name))
-        yield Objection(
-            "in emergency", "it is in an emergency, and no cycle of it begins", f"once it is over: {restore}"
-        )
-    if details.is_attribute_based:
-        yield Objection(
-            "instance requirements",
-            "AWS chooses its instance types by attributes (InstanceRequirements), and takes no desired configuration "
-            "of such a group",
-            f"give it instance types, or {without}",
+            "no cycles", "this stack has no cycles, which roll images out", f"deploy Cycles=true, or {WITHOUT}"
         )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from copy import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.aws.functions import Functions
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
@@ -125,7 +127,7 @@ class BakeRun:
         state = _with_execution(BakeState(group, phase_since=now), execution)
         if is_scheduled(state.name, group):
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
-        found = self._observer().preflight(raw, state.name)
+        found = self._observer(state).preflight(raw, state.name)
         state = replace(state, objections=found.objections, warnings=listed_lines(found.warnings, LISTED_MAX))
         request = found.request
         if request is not None:
@@ -143,16 +145,20 @@ class BakeRun:
             return over(state, BakeResult.NOTHING_NEW, found.plan.nothing_new)
         return StepAnswer(replace(state, phase=Phase.LAUNCHING, phase_since=now), "launch")
 
-    def _observer(self) -> PreflightObserver:
+    def _observer(self, state: BakeState) -> PreflightObserver:
         from .observer import PreflightObserver  # imported where used: it brings doctor, and is used once in a bake
+        from .roll_out_preflight import roll_out_preflight
+
+        bake = self._bake
 
         return PreflightObserver(
             self._settings,
             self._bake,
             self._tower,
             self._fleet,
-            running=lambda group: running_of_group(self._bake.machine, group),
-            cycles=lambda group: running_of_group(self._bake.cycle_machine, group),
+            running=lambda group: running_of_group(bake.machine, group),
+            cycles=lambda group: running_of_group(bake.cycle_machine, group),
+            roll_out=partial(roll_out_preflight, Functions(), bake.cycle_function, bake.cycle_machine, state),
             aws=self._aws,
         )
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .tag import CycleTag
 
 TRIALS_MAX = 12  # dry runs: EC2 lets an account make two RunInstances a second ("Request throttling", resource rates)
+TO_COME = "(the new one)"  # in the place of the number of a version that is yet to be made
 NO_STACK = StackNames({}, {}, {}, {}, "")
 FINDERS: tuple[Finder, ...] = (
     tag_findings,
@@ -103,26 +104,28 @@ class PreflightObserver:
             reads_hosts=False,
         )
 
-    def preflight(self, raw: object, execution: str) -> tuple[CycleRequest | None, Preflight]:
+    def preflight(self, raw: object, execution: str, *, to_come: bool = False) -> tuple[CycleRequest | None, Preflight]:
         """The request, None for input that is none, and what pre-flight comes to.
 
-        raw: the input of the execution. execution: its name.
+        raw: the input of the execution. execution: its name. to_come: whether it is to a version that is yet to be made
+        from the group's own, and launches what that does but for the image.
         """
         try:
             request = read_request(raw, None)
         except BadSettings as error:
             return None, Preflight((Objection("input", str(error), "start it again with what is allowed"),))
-        given = self.observe(raw, request.group, execution)
+        given = self.observe(raw, request.group, execution, to_come=to_come)
         return given.request, judge(given)
 
-    def observe(self, raw: object, name: str, execution: str) -> PreflightInput:
+    def observe(self, raw: object, name: str, execution: str, *, to_come: bool = False) -> PreflightInput:
         """What there is around a group. raw: the input, which was read without the group's tag."""
         details = self._aws.details(name)
         if details is None:
             return PreflightInput(read_request(raw, None), execution, self._clock())
         tag = _tag(details)
         request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
-        own, target = self._versions(details, request.launch_template_version)
+        own, launched = self._versions(details, request.launch_template_version)
+        target = launched._replace(number=TO_COME) if to_come and launched else launched
         subnets = self._surroundings.subnets(details.subnets)
         findings, hooks = self._findings(name)
         running = sorted(set(self._running(name)) - {execution})
@@ -141,7 +144,7 @@ class PreflightObserver:
             own=own,
             target=target,
             subnets=subnets,
-            trials=tuple(self._trials(details, target, subnets)) if target else (),
+            trials=tuple(self._trials(details, launched, subnets)) if launched else (),
             alarms=self._surroundings.alarm_states(request.alarms),
             activities=tuple(self._surroundings.past_activities(name)),
         )

@@ -117,7 +117,7 @@ def _active(given: PreflightInput) -> Iterator[Objection]:
         name = operand(given.request.group)
         yield Objection(
             "bake running",
-            f"bake {listed(given.bakes)} of this group goes on, and begins with the version that the group has now",
+            f"bake {listed(given.bakes)} of this group goes on",
             f"wait for it, or cancel it: {command('rollcall', 'bake', '--cancel', *name)}",
         )
     pin = given.details.group.tags.get(PINNED_TAG, "") if given.details else ""

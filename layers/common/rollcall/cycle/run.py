@@ -18,8 +18,8 @@ from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import is_scheduled
+from rollcall.workflow.invocation import VERSION_TO_COME, execution_name
+from rollcall.workflow.names import is_of_bake, is_scheduled
 from rollcall.workflow.running import other_bakes, running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import SOON, next_wait
@@ -117,7 +117,7 @@ class CycleRun:
         """Take a step. event: what the state machine hands to it. Raises what AWS and Tower refuse, and BadEvent."""
         execution = event["execution"]
         if name == "preflight":
-            return self._preflight(event["request"], execution)
+            return self._preflight(event["request"], execution, to_come=event.get(VERSION_TO_COME) is True)
         state = _with_execution(CycleState.from_json(event["cycle"]), execution)
         if name == "put_back":
             return self._put_back(_with_error(state, event.get("error") or {}))
@@ -127,15 +127,16 @@ class CycleRun:
 
     # Preflight
 
-    def _preflight(self, raw: object, execution: Mapping[str, Any]) -> StepAnswer:
-        """Every objection, or the plan; before anything is touched."""
+    def _preflight(self, raw: object, execution: Mapping[str, Any], *, to_come: bool) -> StepAnswer:
+        """Every objection, or the plan; before anything is touched. to_come: to a version that is yet to be made."""
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
         state = _with_execution(CycleState(group, phase_since=now), execution)
-        if is_scheduled(state.name, group):
+        unattended = is_scheduled(state.name, group) or is_of_bake(state.name, group)
+        if unattended:
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
-        request, found = self._observer(state).preflight(raw, state.name)
-        if is_scheduled(state.name, group):
+        request, found = self._observer(state).preflight(raw, state.name, to_come=to_come)
+        if unattended:
             _require_tower_read(found)
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 class BakeSettings(NamedTuple):
     """The parameters of bakes.
 
-    machine: the ARN of the state machine Bake; cycle_machine: of Cycle, empty in a stack without. template_arns: of
-    launch templates that bakes may change beside those with the tag. role_arns: of roles that may be passed to
-    instances. key_arns: of KMS keys that volumes may be encrypted with. trusted_accounts: whose images may be the base,
-    beside Amazon's and one's own. cycles: whether images are rolled out. share: the fraction of a group's images, and
-    of its versions, that may be removed at once.
+    machine: the ARN of the state machine Bake; cycle_machine: of Cycle, and cycle_function the name of its
+    function, empty in a stack without. template_arns: of launch templates that bakes may change beside those with
+    the tag. role_arns: of roles that may be passed to instances. key_arns: of KMS keys that volumes may be
+    encrypted with. trusted_accounts: whose images may be the base, beside Amazon's and one's own. cycles: whether
+    images are rolled out. share: the fraction of a group's images, and of its versions, that may be removed at
+    once.
     """
 
     machine: str
     cycle_machine: str = ""
+    cycle_function: str = ""
     template_arns: tuple[str, ...] = ()
     role_arns: tuple[str, ...] = ()
     key_arns: tuple[str, ...] = ()
@@ -37,6 +39,7 @@ def read_bake_settings(environment: Mapping[str, str]) -> BakeSettings:
     return BakeSettings(
         machine=environment["BAKE_MACHINE"],
         cycle_machine=environment.get("CYCLE_MACHINE", ""),
+        cycle_function=environment.get("CYCLE_FUNCTION", ""),
         template_arns=_list(environment.get("BAKE_TEMPLATE_ARNS", "")),
         role_arns=_list(environment.get("BAKE_ROLE_ARNS", "")),
         key_arns=_list(environment.get("KMS_KEY_ARNS", "")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.errors import BadEvent
@@ -19,6 +20,8 @@ ENDED = ("ABORTED", "TIMED_OUT", "FAILED")  # statuses of an execution after whi
 # Of the event about an execution's status (EventBridge reference, "AWS Step Functions events").
 SOURCE = "aws.states"
 DETAIL_TYPE = "Step Functions Execution Status Change"
+PREFLIGHT = "preflight"  # the first step of each state machine
+VERSION_TO_COME = "version_to_come"  # of a pre-flight of a cycle to a version that is yet to be made
 
 
 class Invocation(NamedTuple):
@@ -41,6 +44,20 @@ def read_invocation(event: object, steps: Collection[str]) -> Invocation:
     if step not in steps:
         raise BadEvent(f"field 'step' is {quoted(step)}: use {', '.join(steps)}, or send an event of {SOURCE}")
     return Invocation(str(step), fields, text_at(object_at(fields, "execution"), "id"))
+
+
+def preflight_event(execution: str, started: float, request: Json) -> Json:
+    """Asks the cycle function for the pre-flight of a cycle to a version that is yet to be made, which changes nothing.
+
+    execution: the ARN that the cycle's execution will have. started: epoch seconds.
+    """
+    began = datetime.fromtimestamp(started, UTC).isoformat()
+    return {
+        "step": PREFLIGHT,
+        "execution": {"id": execution, "name": execution_name(execution), "started": began},
+        "request": {**request, "dry_run": True},
+        VERSION_TO_COME: True,
+    }
 
 
 def settling_event(execution: Execution) -> Json:
