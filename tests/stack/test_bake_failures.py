@@ -25,6 +25,7 @@ from lab.ear import Ear
 from lab.tower.embedded import Tower
 from rollcall.bake.starting import SETTLE_AFTER
 from rollcall.domain.bake_tags import BAKE_UNTIL
+from rollcall.workflow.failures import REMEDY
 
 type MakeGroup = Callable[..., Group]
 
@@ -71,6 +72,22 @@ def test_an_image_that_aws_cannot_make_ends_the_bake_with_awss_reason(
     assert state["result"] == "failed"
     assert "the volume was lost" in state["reason"]
     assert baked_versions(group) == {}
+    assert nothing_left(group, tower)
+
+
+def test_a_permission_that_is_missing_ends_the_bake_at_once_and_one_that_comes_a_moment_later_does_not(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_baked()
+    cloud.aws.deny("CreateImage", only=1)
+    assert start_bake(group, roll_out=False, smoke="off").waited()["result"] == "baked"
+    cloud.aws.deny("CreateImage")
+    state = start_bake(group, roll_out=False, smoke="off").waited()
+    cloud.aws.deny(None)
+    assert state["result"] == "failed"
+    assert "AWS refused CreateImage" in state["reason"]
+    assert state["reason"].endswith(REMEDY)
+    assert len(images(group)) == 1
     assert nothing_left(group, tower)
 
 

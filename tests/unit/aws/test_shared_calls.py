@@ -114,6 +114,12 @@ def test_what_is_about_no_record_in_particular_is_not_looked_for(error: Exceptio
     assert call.calls == [[1, 2, 3]]
 
 
+def test_a_denial_is_told_without_the_message_that_only_aws_can_read() -> None:
+    words = "You are not authorized to perform: ec2:CreateImage. Encoded authorization failure message: 8sJ2k"
+    with pytest.raises(AwsDenied, match=r"ec2:CreateImage\.$"), aws_errors("CreateImage"):
+        raise ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": words}}, "CreateImage")
+
+
 def test_text_that_cannot_be_encoded_is_an_error_of_ours() -> None:
     with pytest.raises(AwsRejected, match="AWS would refuse a call"), aws_errors("a call"):
         "\ud800".encode()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rollcall.aws.images import Image
+from rollcall.aws.launch_templates import LaunchRefusal
 from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
@@ -344,6 +345,29 @@ def test_an_error_of_a_step_ends_the_bake_and_what_it_launched_goes() -> None:
     assert ended.result == BakeResult.FAILED
     assert "TowerDenied: the token" in ended.reason
     assert (bake.living(), bake.hosts()) == ([], set())
+
+
+def test_a_permission_that_is_missing_ends_the_bake_with_its_remedy_and_what_it_launched_goes() -> None:
+    bake = world()
+    bake.until("image")
+    cause = json.dumps({"errorMessage": "AWS refused CreateImage of i-a", "errorType": "AwsDenied"})
+    bake.step("put_back", {"Error": "AwsDenied", "Cause": cause})
+    bake.clock.now += 15
+    bake.goes_on()
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert "may not do what it has to: AWS refused CreateImage of i-a; deploy again" in ended.reason
+    assert bake.living() == []
+
+
+@pytest.mark.parametrize("at", ["builder", "smoke test"])
+def test_a_launch_that_is_not_permitted_ends_the_bake_with_its_remedy(at: str) -> None:
+    bake = world()
+    bake.until("smoke" if at == "smoke test" else "launch")
+    bake.aws.refusal = LaunchRefusal("UnauthorizedOperation", "no", "iam:PassRole", "arn:role/web")
+    ended = bake.until()
+    assert ended.result == BakeResult.FAILED
+    assert ended.reason.endswith("UnauthorizedOperation: no; deploy with arn:role/web among BakeRoleArns")
 
 
 def test_an_error_after_the_end_was_decided_does_not_change_it() -> None:

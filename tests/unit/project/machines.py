@@ -20,6 +20,7 @@ RETRIED = {
     "MaxAttempts": 12,
     "JitterStrategy": "FULL",
 }
+DENIED = {"ErrorEquals": ["AwsDenied"], "IntervalSeconds": 5, "BackoffRate": 2, "MaxAttempts": 4}  # over 75 s
 
 
 class Machine:

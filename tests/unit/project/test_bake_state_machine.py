@@ -7,7 +7,8 @@ import json
 import pytest
 
 from rollcall.bake.invocation import STEPS, read_invocation
-from unit.project.machines import RETRIED, Machine
+from rollcall.domain.errors import AwsDenied
+from unit.project.machines import DENIED, RETRIED, Machine
 from unit.project.template import REPOSITORY
 
 DAY = 86_400  # seconds
@@ -53,6 +54,10 @@ def test_it_is_valid() -> None:
     assert BAKE.objections(Partition="aws", BakeFunction=function, CycleStateMachine=cycle) == []
 
 
+def test_the_error_of_a_permission_that_is_missing_is_named_as_the_function_raises_it() -> None:
+    assert DENIED["ErrorEquals"] == [AwsDenied.__name__]  # Lambda's errorType is the name of the class
+
+
 def test_every_state_is_reached_and_says_what_it_is_for() -> None:
     assert BAKE.reached() == BAKE.states.keys()
     assert all([BAKE.definition["Comment"], *(each["Comment"] for each in BAKE.states.values())])
@@ -64,8 +69,9 @@ def test_each_step_of_the_function_is_a_task_and_they_come_in_their_order() -> N
 
 @pytest.mark.parametrize("name", BAKE.tasks)
 def test_a_task_is_tried_again_whatever_fails_and_then_what_was_launched_is_terminated(name: str) -> None:
+    """A permission that is missing ends it within a minute or so, but for what puts back: that goes on trying."""
     task = BAKE.tasks[name]
-    assert task["Retry"] == [RETRIED]
+    assert task["Retry"] == ([RETRIED] if name == "PutBack" else [DENIED, RETRIED])
     [catch] = task["Catch"]
     assert catch["ErrorEquals"] == ["States.ALL"]
     assert catch["Next"] == ("NotPutBack" if name == "PutBack" else "PutBack")

@@ -95,6 +95,7 @@ DENIAL_CODES = frozenset(
     }
 )
 DENIAL_ENDINGS = ("AccessDenied", "AccessDeniedException")
+ENCODED = "Encoded authorization failure message:"
 DENIAL_STATUSES = (401, 403)
 CREDENTIALS_MISSING = (  # before a request is sent
     CredentialRetrievalError,
@@ -203,7 +204,7 @@ def aws_error(what: str, error: BotoCoreError | ClientError | UnicodeError) -> A
     """What an error of botocore's is among ours. what: was requested."""
     if isinstance(error, ClientError):
         details = error.response["Error"]
-        words = f"{details['Code']}: {details['Message']}"
+        words = f"{details['Code']}: {without_encoded(details['Message'])}"
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
         return answered_error(what, details["Code"], words, status)
     if isinstance(error, NOT_ANSWERED):
@@ -213,6 +214,11 @@ def aws_error(what: str, error: BotoCoreError | ClientError | UnicodeError) -> A
     if isinstance(error, NOT_CONFIGURED):
         return AwsRejected(f"the settings for AWS are not complete, or not valid, for {what}: {error}")
     return AwsRejected(f"AWS would refuse {what}: {error}")
+
+
+def without_encoded(message: str) -> str:
+    """AWS's words of a denial without the encoded message at their end, which only another call of AWS's can read."""
+    return message.partition(ENCODED)[0].strip()
 
 
 def is_unreached(error: RollcallError) -> bool:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import AwsRejected
 
-from .client import FAILURE_CODES, RATE_CODES, aws_errors
+from .client import FAILURE_CODES, RATE_CODES, aws_errors, without_encoded
 from .regional_clients import RegionalClients
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def is_passing(error: ClientError, code: str) -> bool:
 
 def refusal_of(code: str, message: str) -> LaunchRefusal:
     """Why EC2 refused a launch. message: in its words."""
-    words = message.partition(" Encoded authorization failure message:")[0].strip()
+    words = without_encoded(message)
     named = DENIED.search(words) if code == UNAUTHORIZED else None
     return LaunchRefusal(
         code, words, named["action"] if named else "", (named["resource"] or "").rstrip(".") if named else ""

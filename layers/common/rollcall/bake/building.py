@@ -16,7 +16,7 @@ from rollcall.workflow.waiting import SOON, next_wait
 from .answer import StepAnswer, over
 from .hosts import BakeHosts, kept_words
 from .job_round import Next
-from .launching import VISIBLE_AFTER, Launching, Wanted
+from .launching import VISIBLE_AFTER, Launching, Wanted, refusal_words
 from .provisioning import BakeJobs
 from .state import BakeResult, Phase
 
@@ -82,7 +82,7 @@ class Building:
         profile = str(state.request.get("instance_profile") or "")
         answer = self._launching.launch(state, Wanted(Role.BUILDER, image, state.instance_type, profile, user_data))
         if isinstance(answer, LaunchRefusal):
-            return _failed(state, f"EC2 launches no builder: {answer.code}: {answer.words}")
+            return _failed(state, f"EC2 launches no builder: {refusal_words(answer)}")
         return answer
 
     # Register

@@ -107,3 +107,18 @@ class Launching:
                     user_data=wanted.user_data,
                 ),
             )
+
+
+def refusal_words(refused: LaunchRefusal) -> str:
+    """Why EC2 launches nothing, with what to do where a permission is missing. Pure."""
+    words = f"{refused.code}: {refused.words}"
+    return f"{words}; {permission_remedy(refused)}" if refused.is_denial else words
+
+
+def permission_remedy(refused: LaunchRefusal) -> str:
+    """What to do about a permission to launch that is missing. Pure."""
+    if refused.action == "iam:PassRole":
+        return f"deploy with {refused.resource or 'the role of the instance profile'} among BakeRoleArns"
+    if ":image/" in refused.resource:
+        return "deploy with the owner of the image among TrustedImageAccounts"
+    return "see that the template's policies are as deployed, and that no policy of your organization denies it"

@@ -18,6 +18,7 @@ from rollcall.workflow.group_versions import base_template
 
 from .key_access import key_objections
 from .launch_fields import security_groups
+from .launching import permission_remedy
 from .preflight_input import types_of_overrides
 from .roll_out_preflight import WITHOUT
 from .tower_objections import tower_objections
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from rollcall.aws.group_details import GroupDetails
     from rollcall.aws.images import Image
-    from rollcall.aws.launch_templates import LaunchRefusal
 
     from .preflight_input import PreflightInput
 
@@ -229,7 +229,7 @@ def _trials(given: PreflightInput) -> Iterator[Objection]:
             yield Objection(
                 f"permission for {what}",
                 f"bake may not launch {what}: {missing} is missing. AWS says: {refusal.words}",
-                _permission_remedy(refusal),
+                permission_remedy(refusal),
             )
         else:
             yield Objection(
@@ -237,11 +237,3 @@ def _trials(given: PreflightInput) -> Iterator[Objection]:
                 f"EC2 would not launch {what}: {refusal.words}",
                 "correct the version, the group, or what was asked for, as these words of AWS say",
             )
-
-
-def _permission_remedy(refusal: LaunchRefusal) -> str:
-    if refusal.action == "iam:PassRole":
-        return f"deploy with {refusal.resource or 'the role of the instance profile'} among BakeRoleArns"
-    if ":image/" in refusal.resource:
-        return "deploy with the owner of the image among TrustedImageAccounts"
-    return "see that the template's policies are as deployed, and that no policy of your organization denies it"

@@ -16,6 +16,7 @@ from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
+from rollcall.workflow.failures import failure_words
 from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import execution_name
 from rollcall.workflow.names import bake_id_of, is_scheduled
@@ -299,5 +300,4 @@ def _with_error(state: BakeState, error: Mapping[str, Any]) -> BakeState:
     """The state with the error that ended another task for good, if one did."""
     if not error or state.result:
         return state
-    words = f"the bake function failed: {error.get('Error', '')}: {error.get('Cause', '')}"
-    return replace(state, result=BakeResult.FAILED, reason=cut(words))
+    return replace(state, result=BakeResult.FAILED, reason=failure_words("bake", error))

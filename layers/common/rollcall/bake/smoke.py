@@ -16,7 +16,7 @@ from rollcall.domain.bake_tags import Role, SmokeOutcome
 from rollcall.workflow.waiting import SOON
 
 from .answer import StepAnswer, over
-from .launching import VISIBLE_AFTER, Launching, Wanted
+from .launching import VISIBLE_AFTER, Launching, Wanted, refusal_words
 from .request import Smoke
 from .state import BakeResult, Phase
 
@@ -84,7 +84,7 @@ class SmokeTest:
         """found: what an earlier try has launched."""
         launched = found.instance_id if found else self._launched(state, mode)
         if isinstance(launched, LaunchRefusal):
-            words = f"no instance can be launched from image {state.image_id}: {launched.code}: {launched.words}"
+            words = f"no instance can be launched from image {state.image_id}: {refusal_words(launched)}"
             return over(state, BakeResult.FAILED, words)
         return StepAnswer(replace(state, smoke_instance=launched, smoke_since=now), "smoke", SOON)
 

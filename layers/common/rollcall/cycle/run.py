@@ -18,6 +18,7 @@ from rollcall.aws.gate_log import GateLog
 from rollcall.aws.instance_refreshes import ENDING, Ending
 from rollcall.domain.errors import AwsRejected, BadEvent, BadSettings, RefreshStillActive, TowerUnavailable
 from rollcall.evidence.job_reader import JobEvidence
+from rollcall.workflow.failures import failure_words
 from rollcall.workflow.invocation import VERSION_TO_COME, execution_name
 from rollcall.workflow.names import is_of_bake, is_scheduled
 from rollcall.workflow.running import other_bakes, running_of_group
@@ -410,5 +411,4 @@ def _with_error(state: CycleState, error: Mapping[str, Any]) -> CycleState:
     """The state with the error that ended another task for good, if one did."""
     if not error or state.result:
         return state
-    words = f"the cycle function failed: {error.get('Error', '')}: {error.get('Cause', '')}"
-    return replace(state, result=CycleResult.FAILED, reason=cut(words))
+    return replace(state, result=CycleResult.FAILED, reason=failure_words("cycle", error))
