@@ -8,8 +8,11 @@ from datetime import date
 import pytest
 
 from rollcall.workflow.names import (
+    bake_key,
     execution_name,
     is_dry_run,
+    is_scheduled,
+    is_tag_key,
     key_of,
     name_prefix,
     schedule_key,
@@ -60,3 +63,17 @@ def test_keys_of_schedules_versions_and_of_nothing_else() -> None:
     assert schedule_key(date(2026, 12, 6)) == "sched-2026-12-06"
     assert version_key("7") == "v7"
     assert timestamp_key(1_796_076_900.0) == "20261130T221500"
+
+
+@pytest.mark.parametrize("key", [schedule_key(date(2026, 12, 6)), version_key("7")])
+def test_what_a_tag_starts_is_known_by_its_key_which_the_commands_refuse(key: str) -> None:
+    assert is_tag_key(key)
+    assert is_scheduled(execution_name("web", key), "web")
+
+
+@pytest.mark.parametrize(
+    "key", [timestamp_key(1_796_076_900.0), bake_key("0123456789ab"), "run-v7", "v7-1", "V7", "v7 ", "sched-2026", ""]
+)
+def test_no_other_key_counts_as_a_tags(key: str) -> None:
+    assert not is_tag_key(key)
+    assert not is_scheduled(execution_name("web", key), "web")
