@@ -121,6 +121,23 @@ def test_a_roll_out_that_is_rolled_back_leaves_the_group_where_it_was_and_the_im
     assert nothing_left(group, tower)
 
 
+def test_a_roll_out_that_an_operator_rolls_back_is_said_to_be_rolled_back_by_hand(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower, ear: Ear
+) -> None:
+    group = make_baked()
+    at_size(group, 2)
+    group.tag({"cycle": "batch=1 checkpoints=50:100"})
+    bake = start_bake(group)
+    bake.rolls_out(group).reaches("waiting at a checkpoint")
+    cloud.aws.client("autoscaling").rollback_instance_refresh(AutoScalingGroupName=group.name)
+    state = bake.waited(LONG)
+    assert (state["result"], state["cycle_result"]) == ("rolled back by hand", "rolled back")
+    assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back by hand"]
+    eventually(lambda: ear.details(group, "Image Failed"), "it is published")
+    assert [each["result"] for each in ear.details(group, "Image Failed")] == ["rolled back by hand"]
+    assert nothing_left(group, tower)
+
+
 def test_a_bake_that_is_stopped_by_hand_leaves_no_builder_and_is_published_once(
     make_baked: MakeGroup, tower: Tower, ear: Ear
 ) -> None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcall.bake.request import Smoke
-from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.baking.request import BakeOptions, request_of
 from rollcall_cli.baking.run import BakeRun, bake_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
+from rollcall_cli.workflows.run import require_own_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,5 +124,5 @@ def _require_one_way(ways: Sequence[str], wanted: BakeOptions, key: str | None, 
         raise NotRun(f"{way} is about a bake that is there: options of a new one change nothing about it.")
     if key is not None and way in ("--dry-run", "--cancel"):
         raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one bake runs at most.")
-    if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
-        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
+    if key is not None:
+        require_own_key(key, "bake", starts=way != "--watch")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rollcall.cycle.request import Follow, Protected, Standby
-from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.cycling.refresh import Stop
 from rollcall_cli.cycling.request import CycleOptions, OnFailure, request_of
 from rollcall_cli.cycling.run import CycleRun, cycle_executions
@@ -15,6 +14,7 @@ from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
+from rollcall_cli.workflows.run import require_own_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,5 +130,5 @@ def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None,
         raise NotRun(f"{way} is about a cycle that is there: options of a new one change nothing about it.")
     if key is not None and way in ("--dry-run", "--cancel", "--rollback"):
         raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one cycle runs at most.")
-    if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
-        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
+    if key is not None:
+        require_own_key(key, "cycle", starts=way != "--watch")

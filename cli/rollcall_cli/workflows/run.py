@@ -13,7 +13,7 @@ from rich.text import Text
 from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.names import DRY_KEY, is_dry_run, timestamp_key
+from rollcall.workflow.names import DRY_KEY, is_dry_run, is_tag_key, timestamp_key
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
 
@@ -32,6 +32,21 @@ if TYPE_CHECKING:
 TO_START = "states:StartExecution"
 TO_READ = "states:DescribeExecution, states:GetExecutionHistory and states:ListExecutions"
 REFUSED = "refused"  # the result of either
+
+
+def require_own_key(key: str, noun: str, *, starts: bool) -> None:
+    """Raises NotRun for a key that an operator may not give. starts: whether it would name a new one.
+
+    One like those of tags would count as started by a tag: it would be published when it is refused, and the tag would
+    start none of that name any more.
+    """
+    if not key.strip() or key.startswith(DRY_KEY):
+        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
+    if starts and is_tag_key(key):
+        raise NotRun(
+            f"--key={key}: keys like v7 and sched-2026-12-06 name what a tag starts. Give another one, like run-{key}; "
+            f"to see the {noun} that a tag started, --watch --key {key}"
+        )
 
 
 class WorkflowRun[E: Execution[Any]](ABC):

@@ -19,6 +19,7 @@ from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.workflow.names import execution_name
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
@@ -624,6 +625,34 @@ def test_one_that_has_failed_by_itself_is_published_once() -> None:
     assert published(bake) == [BakeEvent.FAILED]
     bake.history.known[EXECUTION] = {"bake": bake.state}
     assert bake.run().settle({**ABORTED, "status": "FAILED"}).news == ()
+
+
+def test_one_that_a_tag_started_and_that_is_refused_is_published_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No one reads its answer."""
+    scheduled = f"{EXECUTION.rpartition(':')[0]}:{execution_name('web', 'sched-2026-12-06')}"
+    monkeypatch.setattr("unit.bake.bake_world.EXECUTION", scheduled)
+    bake = world()
+    bake.group(bake_inventory="")
+    assert bake.until().result == BakeResult.REFUSED
+    assert published(bake) == [BakeEvent.FAILED]
+    bake.history.known[scheduled] = {"bake": bake.state}
+    assert bake.run().settle({**ABORTED, "executionArn": scheduled, "status": "FAILED"}).news == ()
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["after it had failed", "after a step that failed"])
+def test_one_that_could_not_put_back_is_published_once_with_what_is_known(failed: bool) -> None:
+    """The state machine gave it up: its execution has failed before the step that publishes it came to its end."""
+    bake = world()
+    bake.until("provision")
+    if failed:
+        bake.job_ends = Outcome.FAILED
+        bake.until("put_back")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle({**ABORTED, "status": "FAILED"})
+    [news] = answer.news
+    assert (bake.living(), bake.hosts(), news.state.result) == ([], set(), BakeResult.FAILED)
+    known = "job 7 failed: " if failed else "its last step failed at every try"
+    assert news.state.reason.startswith(known)
 
 
 def test_one_whose_input_names_no_group_left_nothing() -> None:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 LIFE = 12 * 3600.0  # seconds from a bake's start in which builder, image and smoke test have to be done
 STOPPED = {  # by the status of an execution
+    "FAILED": "its last step failed at every try, for a reason that its execution has",
     "ABORTED": "its execution was stopped by hand",
     "TIMED_OUT": "its execution has run for as long as one may",
 }
@@ -229,7 +230,7 @@ class BakeRun:
         state = self._last_state(detail)
         if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
-        words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
+        words = STOPPED[detail["status"]]
         result = BakeResult.CANCELLED if detail["status"] == "ABORTED" else BakeResult.FAILED
         is_rolling = state.phase == Phase.ROLLING_OUT
         if is_rolling:  # its cycle is stopped with it

@@ -77,7 +77,12 @@ def timestamp_key(now: float) -> str:
 
 def is_scheduled(name: str, group: str) -> bool:
     """Whether a group's execution was started by its tag: by schedule, or for a new version."""
-    return BY_TAG.fullmatch(key_of(name, group)) is not None
+    return is_tag_key(key_of(name, group))
+
+
+def is_tag_key(key: str) -> bool:
+    """Whether a key is one of those that a tag starts; the commands take none of them for what they start."""
+    return BY_TAG.fullmatch(key) is not None
 
 
 def is_of_bake(name: str, group: str) -> bool:

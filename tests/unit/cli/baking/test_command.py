@@ -225,6 +225,8 @@ def test_every_option_is_in_the_input_and_what_is_not_given_is_left_to_the_tags(
         (("web", "--watch", "--keep", "2"), "options of a new one"),
         (("web", "--dry-run", "--key", "a"), "takes no --key"),
         (("web", "--key", "dry-a"), "does not begin with dry-"),
+        (("web", "--key", "sched-2026-12-06"), "to see the bake that a tag started, --watch --key sched-2026-12-06"),
+        (("web", "--key", "v5"), "name what a tag starts"),
         (("--watch",), "Name the group"),
         (("--smoke", "off"), "Name the group"),
     ],
