@@ -79,12 +79,13 @@ def test_a_permission_that_is_missing_ends_the_bake_at_once_and_one_that_comes_a
     make_baked: MakeGroup, cloud: Cloud, tower: Tower
 ) -> None:
     group = make_baked()
-    cloud.aws.deny("CreateImage", only=1)
+    cloud.aws.deny("ec2:CreateImage", only=1)
     assert start_bake(group, roll_out=False, smoke="off").waited()["result"] == "baked"
-    cloud.aws.deny("CreateImage")
+    cloud.aws.deny("ec2:CreateImage")
+    cloud.aws.forget_calls()
     state = start_bake(group, roll_out=False, smoke="off").waited()
     cloud.aws.deny(None)
-    assert state["result"] == "failed"
+    assert (state["result"], cloud.aws.calls()["ec2:CreateImage"]) == ("failed", 5)
     assert "AWS refused CreateImage" in state["reason"]
     assert state["reason"].endswith(REMEDY)
     assert len(images(group)) == 1

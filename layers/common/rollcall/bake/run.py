@@ -155,7 +155,7 @@ class BakeRun:
 
         return PreflightObserver(
             self._settings,
-            self._bake,
+            bake,
             self._tower,
             self._fleet,
             running=lambda group: running_of_group(bake.machine, group),
