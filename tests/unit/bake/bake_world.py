@@ -21,6 +21,7 @@ from rollcall.bake.run import BakeRun
 from rollcall.bake.state import BakeState
 from rollcall.domain.bake_settings import BakeSettings
 from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, MADE_BY, TEMPLATE_TAG
+from rollcall.domain.errors import AwsDenied
 from rollcall.domain.groups import Group
 from rollcall.domain.jobs import JobStatus, LaunchTerms, Outcome, Project
 from unit.fakes import ACCOUNT, REGION, FakeEvidence, FakeFleet, FakeTower
@@ -202,9 +203,20 @@ class FakeKeys(EncryptionKeys):
 
     def __init__(self) -> None:
         self.known: dict[str, KeyFacts] = {}
+        self.by_default = False
+        self.default = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/ebs"
+        self.denied: AwsDenied | None = None
+
+    def encrypts_by_default(self) -> bool:
+        if self.denied:
+            raise self.denied
+        return self.by_default
+
+    def default_key(self) -> str:
+        return self.default
 
     def facts(self, key: str) -> KeyFacts:
-        return self.known[key]
+        return self.known[key] if key in self.known else super().facts(key)
 
     def own_role(self) -> str:
         return f"arn:aws:iam::{ACCOUNT}:role/bake"

@@ -537,3 +537,48 @@ def test_a_key_of_awss_needs_no_permission() -> None:
     bake = encrypted(None, manager="AWS")
     bake.bake = bake.bake._replace(key_arns=())
     assert (objections(bake), judged(bake).warnings) == (set(), ())
+
+
+@pytest.mark.parametrize(
+    ("volume", "image_", "by_default", "judged_"),
+    [
+        ({}, {}, True, True),
+        ({}, {}, False, False),
+        ({"Encrypted": True}, {}, False, True),
+        ({}, {"Encrypted": True}, True, False),  # its own snapshot's key stays, which AWS does not show here
+        ({}, {"Encrypted": True, "KmsKeyId": "arn:aws:kms:other"}, True, False),
+    ],
+)
+def test_the_key_that_the_account_has_by_default_is_judged_where_no_other_is_named(
+    volume: dict[str, Any], image_: dict[str, Any], *, by_default: bool, judged_: bool
+) -> None:
+    bake = world()
+    own = image(
+        owner=ACCOUNT, owner_alias="", mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8} | image_},)
+    )
+    bake.aws.known[BASE] = own
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": volume}])
+    bake.keys.by_default, bake.keys.default = by_default, KEY
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy={"Statement": [ROOT]}, grantees={})
+    bake.keys.known["arn:aws:kms:other"] = KeyFacts("arn:aws:kms:other", manager="AWS")
+    found = {f"key {KEY} not named", f"key {KEY}: Auto Scaling's role of the group"}
+    assert objections(bake) == (found if judged_ else set())
+
+
+def test_an_encrypted_image_of_another_account_gets_the_default_key() -> None:
+    bake = world()
+    bake.aws.known[BASE] = image(mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": True}},))
+    bake.keys.default = KEY
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy=allowed(SERVICE_ROLE), grantees={})
+    assert objections(bake) == {f"key {KEY} not named"}
+
+
+def test_the_default_key_that_aws_manages_needs_no_permission_and_one_that_cannot_be_read_is_a_warning() -> None:
+    bake = world()
+    bake.keys.by_default = True
+    assert (judged(bake).objections, judged(bake).warnings) == ((), ())
+    bake.keys.denied = AwsDenied("AWS refused GetEbsEncryptionByDefault")
+    found = judged(bake)
+    assert found.objections == ()
+    [warning] = found.warnings
+    assert "could not be read (AWS refused GetEbsEncryptionByDefault)" in warning

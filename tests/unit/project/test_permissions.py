@@ -53,6 +53,7 @@ ENDS_WHAT_IT_MADE = {
     "ec2:DeleteSnapshot",
 }
 MAKES_VERSIONS = {"ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions", "ec2:ModifyLaunchTemplate"}
+READS_DEFAULT_KEY = {"ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault"}  # settings of an account
 USES_KEYS = {
     *("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:Decrypt"),
     *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
@@ -109,6 +110,7 @@ PERMITTED = {
     },
     "BakeRole": {
         *(EVERY_FUNCTION | PUBLISHES | MAY_LAUNCH | ENDS_WHAT_IT_MADE | MAKES_VERSIONS | USES_KEYS),
+        *READS_DEFAULT_KEY,
         *(READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS),
         "ec2:CreateImage",
         "autoscaling:DescribeInstanceRefreshes",
@@ -196,7 +198,7 @@ def test_no_function_may_do_more_than_what_is_named() -> None:
 def test_only_describing_is_allowed_on_everything() -> None:
     for role, statement in statements():
         if "*" in as_list(statement["Resource"]):
-            actions = set(as_list(statement["Action"])) - DELIVERS_LOGS
+            actions = set(as_list(statement["Action"])) - DELIVERS_LOGS - READS_DEFAULT_KEY
             assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
 
 

@@ -103,6 +103,19 @@ def root_volume_key(
     return str(wanted.get("KmsKeyId") or _volume_of(mappings, root).get("KmsKeyId") or "")
 
 
+def asks_for_default_key(
+    data: Mapping[str, Any], mappings: tuple[Mapping[str, Any], ...], root: str, former_root: str, *, is_own: bool
+) -> bool | None:
+    """Whether the root volume, for which no key is named, has the account's default one; None: if that is always used.
+
+    is_own: whether the image is of the account: its encrypted snapshots keep their key, and those of others that are
+    shared do not (EBS user guide, "Amazon EBS encryption", outcomes).
+    """
+    if _volume_of(mappings, root).get("Encrypted"):
+        return not is_own
+    return True if _volume_of(data.get("BlockDeviceMappings") or (), former_root).get("Encrypted") else None
+
+
 def _network(data: Mapping[str, Any], subnet: str) -> dict[str, Any]:
     """The subnet with the version's security groups, and a public address where its first interface says so or not.
 

@@ -22,13 +22,14 @@ from rollcall.hosts.removal import inventories_of_our_groups
 from rollcall.workflow.group_versions import base_template, own_version
 
 from .due import Baked
-from .launch_fields import instance_tags, launch_fields, root_volume_key, security_groups
+from .launch_fields import instance_tags, launch_fields, security_groups
 from .preflight import Preflight, judge
 from .preflight_input import PreflightInput, TowerInput, types_of_overrides
 from .request import CURRENT, PARAMETER, Smoke, read_request, require_readable_tags
 from .roll_out_preflight import RollOutPreflight
 from .smoke import profile_of
 from .state import BakeState
+from .volume_key import volume_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -187,10 +188,11 @@ class PreflightObserver:
             if (refused := self._refused(given, given.version, given.base, profile, user_data=user_data))
         }
         former = given.previous.root_device if given.previous else given.base.root_device
-        key = root_volume_key(data, given.base.mappings, given.base.root_device, former)
+        key, unread = volume_key(self._keys, data, given.base, former, self._settings.account)
         facts = self._keys.facts(key) if key else None
         role = self._keys.own_role() if facts and facts.is_customers else ""
-        return replace(given, trials=trials, keys=(facts,) if facts else (), role=role)
+        keys = (facts,) if facts else ()
+        return replace(given, trials=trials, keys=keys, default_key_unread=unread, role=role)
 
     def _refused(
         self, given: PreflightInput, version: TemplateVersion, base: Image, profile: str, *, user_data: bool

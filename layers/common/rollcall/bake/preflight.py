@@ -172,3 +172,8 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
         )
     for key in given.keys:
         yield from key_warnings(key)
+    if given.default_key_unread:
+        yield (
+            f"with which key the account encrypts volumes by default could not be read ({given.default_key_unread}): "
+            "see that no policy of your organization denies it, or name a key in the version"
+        )

@@ -59,8 +59,9 @@ class PreflightInput:
     the version's image. base: the image to begin with, None if it is not there; base_named: its id, or what was to
     name one. denied: parameters of Systems Manager that may not be read. instance_type: the builder's, empty where
     none is known. types: architectures by the name of each type that matters. security_groups: those that are
-    there. trials: dry runs that EC2 refused, by what would have been launched. keys: of the volumes. role: the ARN
-    of bake's. last: what the last bake that went well began with.
+    there. trials: dry runs that EC2 refused, by what would have been launched. keys: of the volumes.
+    default_key_unread: why it could not be read which key the account uses where none is named, empty if it was, or
+    does not matter. role: the ARN of bake's. last: what the last bake that went well began with.
     """
 
     request: BakeRequest
@@ -87,6 +88,7 @@ class PreflightInput:
     trials: Mapping[str, LaunchRefusal] = field(default_factory=dict)
     tower: TowerInput = field(default_factory=TowerInput)
     keys: tuple[KeyFacts, ...] = ()
+    default_key_unread: str = ""
     role: str = ""
     last: Baked | None = None
 
