@@ -54,6 +54,10 @@ ENDS_WHAT_IT_MADE = {
 }
 MAKES_VERSIONS = {"ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions", "ec2:ModifyLaunchTemplate"}
 READS_DEFAULT_KEY = {"ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault"}  # settings of an account
+FINDS_REFERENCES = {  # beside what is described anyway; by EC2 in the function's name
+    *("imagebuilder:GetContainerRecipe", "imagebuilder:ListContainerRecipes", "imagebuilder:ListImageRecipes"),
+    "ssm:GetParameters",
+}
 USES_KEYS = {
     *("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:Decrypt"),
     *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
@@ -110,7 +114,7 @@ PERMITTED = {
     },
     "BakeRole": {
         *(EVERY_FUNCTION | PUBLISHES | MAY_LAUNCH | ENDS_WHAT_IT_MADE | MAKES_VERSIONS | USES_KEYS),
-        *READS_DEFAULT_KEY,
+        *(READS_DEFAULT_KEY | FINDS_REFERENCES),
         *(READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS),
         "ec2:CreateImage",
         "autoscaling:DescribeInstanceRefreshes",
@@ -197,7 +201,7 @@ def test_no_function_may_do_more_than_what_is_named() -> None:
 
 def test_only_describing_is_allowed_on_everything() -> None:
     for role, statement in statements():
-        if "*" in as_list(statement["Resource"]):
+        if "*" in as_list(statement["Resource"]) and statement["Sid"] != "FindReferences":
             actions = set(as_list(statement["Action"])) - DELIVERS_LOGS - READS_DEFAULT_KEY
             assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
 
@@ -444,6 +448,13 @@ def test_a_key_is_used_through_ec2_alone_and_granted_to_aws_alone() -> None:
     assert BAKES["UseKeys"]["Condition"]["StringLike"]["kms:ViaService"].startswith("ec2.")
     services = BAKES["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
     assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
+
+
+def test_of_what_refers_to_an_image_ec2_alone_reads_more_than_its_name() -> None:
+    """What the EC2 user guide names for DescribeImageReferences, beside what bakes may describe themselves."""
+    found = BAKES["FindReferences"]
+    assert set(as_list(found["Action"])) == FINDS_REFERENCES
+    assert found["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": ["ec2-images.amazonaws.com"]}}
 
 
 def test_a_bake_asks_the_cycle_function_and_no_other_where_there_is_one() -> None:
