@@ -26,7 +26,12 @@ from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
 from .baked import images
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
-ABORTED = {"executionArn": EXECUTION, "status": "ABORTED", "input": '{"group": "web"}'}
+ABORTED = {
+    "executionArn": EXECUTION,
+    "status": "ABORTED",
+    "startDate": 1_796_526_300_000,
+    "input": '{"group": "web"}',
+}
 
 
 def world(**request: Any) -> BakeWorld:

@@ -58,9 +58,8 @@ class FakeExecutions(Executions):
             raise Throttled("later")
         return self.known.get(name)
 
-    def running(self, prefix: str) -> list[str]:
-        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
-        return [each for each in runs if each.startswith(prefix)]
+    def running(self, prefix: str) -> list[Execution]:
+        return [each for each in self.known.values() if each.status == "RUNNING" and each.name.startswith(prefix)]
 
 
 class FakeRefreshes(InstanceRefreshes):

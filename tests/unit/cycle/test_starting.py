@@ -57,9 +57,8 @@ class FakeExecutions(Executions):
         self.asked.append(name)
         return self.known.get(name)
 
-    def running(self, prefix: str) -> list[str]:
-        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
-        return [each for each in runs if each.startswith(prefix)]
+    def running(self, prefix: str) -> list[Execution]:
+        return [each for each in self.known.values() if each.status == "RUNNING" and each.name.startswith(prefix)]
 
     def unfinished(self, since: float, until: float) -> list[Execution]:
         stopped = [each for each in self.known.values() if each.status in ("ABORTED", "TIMED_OUT", "FAILED")]

@@ -72,13 +72,14 @@ class Executions:
                 return False
         return True
 
-    def running(self, prefix: str) -> list[str]:
-        """The names of those that run and whose names begin so."""
+    def running(self, prefix: str) -> list[Execution]:
+        """Those that run and whose names begin so; without input."""
         pages = self._client.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter=RUNNING
         )
         with aws_errors("ListExecutions"):
-            return [each["name"] for page in pages for each in page["executions"] if each["name"].startswith(prefix)]
+            found = [_execution(each) for page in pages for each in page["executions"]]
+        return [each for each in found if each.name.startswith(prefix)]
 
     def find(self, name: str) -> Execution | None:
         """An execution with its input; None if there is none of this name, or not any more."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from copy import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -249,12 +249,13 @@ class BakeRun:
         """
         arn = detail["executionArn"]
         raw = self._history.last_output(arn)
-        if raw is None:
-            request = json.loads(detail["input"])
-            known = isinstance(request, dict) and isinstance(request.get("group"), str)
-            raw = {"bake": {"request": request} if known else {"group": ""}}
-        state = BakeState.from_json(raw["bake"])
-        return replace(state, execution=arn, name=execution_name(arn), bake_id=bake_id_of(arn))
+        if raw is not None:
+            return BakeState.from_json(raw["bake"])
+        request = json.loads(detail["input"])
+        known = isinstance(request, dict) and isinstance(request.get("group"), str)
+        state = BakeState.from_json({"request": request} if known else {"group": ""})
+        started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)  # in milliseconds, as EventBridge has it
+        return _with_execution(state, {"id": arn, "name": execution_name(arn), "started": started.isoformat()})
 
     # Upkeep, for reconcile
 
@@ -294,7 +295,8 @@ def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
 def _with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
     started = datetime.fromisoformat(execution["started"]).timestamp()
     arn = execution["id"]
-    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id_of(arn))
+    bake_id = bake_id_of(arn, started)
+    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id)
 
 
 def _with_error(state: BakeState, error: Mapping[str, Any]) -> BakeState:

@@ -69,6 +69,7 @@ def settling_event(execution: Execution) -> Json:
             "executionArn": execution.arn,
             "name": execution.name,
             "status": execution.status,
+            "startDate": int(execution.started * 1000),
             "input": json.dumps(dict(execution.request)),
         },
     }
