@@ -23,9 +23,9 @@ from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
 from lab.ear import Ear
 from lab.tower.embedded import Tower
-from rollcall.bake.starting import SETTLE_AFTER
 from rollcall.domain.bake_tags import BAKE_UNTIL
 from rollcall.workflow.failures import REMEDY
+from rollcall.workflow.settling import SETTLE_AFTER
 
 type MakeGroup = Callable[..., Group]
 

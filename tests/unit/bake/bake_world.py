@@ -125,6 +125,7 @@ class FakeEc2(FakeBakeAws):
         self.parameters: dict[str, str] = {}
 
     def _changing(self, words: str) -> bool:
+        self.require_not_refused(words)
         self.deaths.changing(words, lambda: self.changes.append(words))  # the other calls of the fake: before or after
         return False
 

@@ -101,10 +101,14 @@ class FakeBakeAws(BakeAws):
         self.dies_after = False
         self._calls = 0
 
-    def _changing(self, words: str) -> bool:
-        """Record a change. Whether the function dies after it."""
+    def require_not_refused(self, words: str) -> None:
+        """Raise what AWS refuses."""
         if any(words.startswith(each) for each in self.refuses):
             raise AwsRejected(f"AWS refused {words}")
+
+    def _changing(self, words: str) -> bool:
+        """Record a change. Whether the function dies after it."""
+        self.require_not_refused(words)
         self._calls += 1
         if self._calls == self.dies_at and not self.dies_after:
             raise FunctionDiedError(words)

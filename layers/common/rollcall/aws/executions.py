@@ -38,7 +38,10 @@ def execution_arn(machine: str, name: str) -> str:
 
 
 class Execution(NamedTuple):
-    """An execution. started, stopped: epoch seconds, None while it runs. request: its input; empty of those listed."""
+    """An execution. started, stopped: epoch seconds, None while it runs.
+
+    request: its input; error: the name of what it failed with. Both are empty of those listed.
+    """
 
     arn: str
     name: str
@@ -46,6 +49,7 @@ class Execution(NamedTuple):
     started: float
     stopped: float | None
     request: Mapping[str, Any] = EMPTY_MAPPING
+    error: str = ""
 
 
 class Executions:
@@ -113,4 +117,5 @@ def _execution(raw: Any, request: Mapping[str, Any] = EMPTY_MAPPING) -> Executio
         started=raw["startDate"].timestamp(),
         stopped=stopped.timestamp() if stopped else None,
         request=request if isinstance(request, dict) else EMPTY_MAPPING,
+        error=raw.get("error", ""),
     )

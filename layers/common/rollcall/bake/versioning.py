@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import version_description
 from rollcall.domain.errors import AwsRejected
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
 from rollcall.workflow.names import bake_key, execution_name
 
 from .answer import StepAnswer, over
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .state import BakeState
 
 NOT_ROLLED_OUT = "not rolled out"  # ends the description of a version that was only baked
-DEFAULT = "$Default"
 
 
 def cycle_name(state: BakeState) -> str:
@@ -113,7 +112,7 @@ class Versioning:
 
     def _with_default(self, state: BakeState) -> BakeState:
         """With the version as the template's default, and that before it, on which the group is by its alias."""
-        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT)
+        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT_VERSION)
         if default is None or default.number != state.version:  # else an earlier try has moved it
             self._aws.set_default_version(state.template_id, state.version)
         return replace(state, default_before=state.from_version)
@@ -165,7 +164,7 @@ def find_version(versions: Sequence[TemplateVersion], bake_id: str) -> TemplateV
 
 def moves_default(state: BakeState, own: str) -> bool:
     """Whether the template's default version is to move. own: the group's version, as it is written there. Pure."""
-    return own == DEFAULT and bool(state.request.get("pin"))
+    return own == DEFAULT_VERSION and bool(state.request.get("pin"))
 
 
 def cycle_input(state: BakeState) -> dict[str, Any]:
