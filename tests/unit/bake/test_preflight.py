@@ -139,26 +139,46 @@ def test_without_a_cycle_none_is_asked(without: str) -> None:
     assert found.warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("version", "request_", "refused"),
-    [
-        ("$Latest", {}, True),
-        ("$Latest", {"pin": True}, False),
-        ("$Latest", {"pin": True, "roll_out": False}, True),
-        ("$Default", {}, False),
-        ("1", {}, False),
-    ],
-)
-def test_a_group_on_the_newest_version_would_launch_an_image_whatever_its_roll_out_comes_to(
-    version: str, request_: dict[str, Any], refused: bool
-) -> None:
-    bake = world(**request_)
-    template = {"LaunchTemplateId": "lt-1", "Version": version}
-    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
+def _on(bake: BakeWorld, version: str, *overrides: dict[str, Any]) -> None:
+    """The group is on this version of its launch template, of which an alias stands for number 1."""
+    template = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web", "Version": version}
+    configuration: dict[str, Any] = {"LaunchTemplate": template}
+    if overrides:
+        policy = {"LaunchTemplateSpecification": template, "Overrides": list(overrides)}
+        configuration = {"MixedInstancesPolicy": {"LaunchTemplate": policy}}
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration=configuration)
     first = bake.aws.made_versions["1"]
     bake.aws.made_versions |= {"$Latest": first, "$Default": first}
     bake.aws.version = lambda template, version: bake.aws.made_versions.get(version)  # type: ignore[method-assign]
-    assert objections(bake) == ({"on $Latest"} if refused else set())
+
+
+@pytest.mark.parametrize("request_", [{}, {"pin": True}, {"roll_out": False}])
+def test_a_group_on_the_newest_version_would_launch_an_image_whatever_its_roll_out_comes_to(
+    request_: dict[str, Any],
+) -> None:
+    """Also where its cycle sets a number first: it begins after the version is there, and may be refused."""
+    bake = world(**request_)
+    _on(bake, "$Latest")
+    assert against(bake, "on $Latest")[1] == (
+        "set it to the number that $Latest stands for: aws autoscaling update-auto-scaling-group "
+        """--auto-scaling-group-name web --launch-template '{"LaunchTemplateId": "lt-1", "Version": "1"}'"""
+    )
+
+
+def test_a_mixed_policy_is_set_to_a_number_with_all_its_overrides() -> None:
+    bake = world()
+    _on(bake, "$Latest", {"InstanceType": "m7i.large"})
+    assert against(bake, "on $Latest")[1].endswith(
+        """ --mixed-instances-policy '{"LaunchTemplate": {"LaunchTemplateSpecification": """
+        """{"LaunchTemplateId": "lt-1", "Version": "1"}, "Overrides": [{"InstanceType": "m7i.large"}]}}'"""
+    )
+
+
+@pytest.mark.parametrize("version", ["$Default", "1"])
+def test_a_group_on_the_default_or_on_a_number_launches_no_image_before_it_is_rolled_out(version: str) -> None:
+    bake = world()
+    _on(bake, version)
+    assert objections(bake) == set()
 
 
 def test_a_smoke_test_that_provisions_needs_the_groups_jobs_in_the_inventory_of_bakes() -> None:

@@ -5,6 +5,7 @@ All of it is found at once. What speaks against the roll-out the pre-flight of i
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from rollcall.aws.images import AVAILABLE
@@ -14,7 +15,7 @@ from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.group_versions import base_template
+from rollcall.workflow.group_versions import base_template, configuration_with
 
 from .key_access import key_objections
 from .launch_fields import security_groups
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from .preflight_input import PreflightInput
 
 LATEST = "$Latest"
+CONFIGURATION_OPTIONS = {"LaunchTemplate": "--launch-template", "MixedInstancesPolicy": "--mixed-instances-policy"}
 AMAZON = "amazon"  # owner alias of AWS's own images
 
 
@@ -100,11 +102,11 @@ def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objectio
             "give the group a version that is there",
         )
         return
-    if given.own_version == LATEST and not (given.request.roll_out and given.request.pin):
+    if given.own_version == LATEST:
         yield Objection(
             "on $Latest",
             "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
-            "give the group a number, or roll out with pin=true, which has the cycle set one first",
+            f"set it to the number that $Latest stands for: {_numbered(details, given.version.number)}",
         )
     tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
     if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
@@ -117,6 +119,16 @@ def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objectio
             f"bake may add no version to launch template {shown}",
             f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
         )
+
+
+def _numbered(details: GroupDetails, number: str) -> str:
+    """The command that sets a group to a number of its launch template, and changes nothing else about it."""
+    [(key, configuration)] = configuration_with(details.configuration, number).items()
+    return command(
+        *("aws", "autoscaling", "update-auto-scaling-group"),
+        *options("--auto-scaling-group-name", [details.group.name]),
+        *(CONFIGURATION_OPTIONS[key], json.dumps(configuration)),
+    )
 
 
 # Images
