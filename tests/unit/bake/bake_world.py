@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.images import Image
+    from rollcall.aws.template_users import TemplateUser
     from rollcall.bake.answer import StepAnswer
     from rollcall.domain.errors import Kept
     from rollcall.domain.instances import Instance
@@ -123,6 +124,7 @@ class FakeEc2(FakeBakeAws):
         self.unseen: set[str] = set()
         self.templates = {"lt-1": Template("lt-1", "web", {TEMPLATE_TAG: "true"})}
         self.parameters: dict[str, str] = {}
+        self.others: list[TemplateUser] = []  # what else launches from the template
 
     def _changing(self, words: str) -> bool:
         self.deaths.changing(words, lambda: self.changes.append(words))  # the other calls of the fake: before or after
@@ -169,6 +171,9 @@ class FakeEc2(FakeBakeAws):
 
     def template(self, template: Mapping[str, Any]) -> Template | None:
         return self.templates.get(template.get("LaunchTemplateId", ""))
+
+    def template_users(self, template: Mapping[str, Any], group: str) -> list[TemplateUser]:
+        return self.others
 
     def image_parameter(self, name: str) -> str | None:
         return self.parameters.get(name)

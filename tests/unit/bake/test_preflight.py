@@ -11,6 +11,7 @@ from rollcall.aws.encryption_keys import KeyFacts
 from rollcall.aws.images import Image
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
+from rollcall.aws.template_users import TemplateUser
 from rollcall.bake.preflight import Preflight
 from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerUnavailable
@@ -178,6 +179,55 @@ def test_a_mixed_policy_is_set_to_a_number_with_all_its_overrides() -> None:
 def test_a_group_on_the_default_or_on_a_number_launches_no_image_before_it_is_rolled_out(version: str) -> None:
     bake = world()
     _on(bake, version)
+    assert objections(bake) == set()
+
+
+FLEET, API = "the fleet fleet-1", "the group api"
+
+
+@pytest.mark.parametrize("roll_out", [True, False])
+def test_what_else_is_on_the_newest_version_of_the_template_would_launch_an_image_before_it_is_rolled_out(
+    *, roll_out: bool
+) -> None:
+    bake = world(roll_out=roll_out)
+    bake.aws.others = [TemplateUser(FLEET, "$Latest"), TemplateUser(API, "$Latest"), TemplateUser(API, "1")]
+    reason, remedy = against(bake, "others on $Latest")
+    assert reason.startswith(f"{FLEET}, {API} would launch the image before it is rolled out, or when that failed")
+    assert "launch template web" in reason
+    assert remedy == "set each to a number of it, or give it a launch template of its own"
+
+
+@pytest.mark.parametrize(
+    ("own", "request_", "refused"),
+    [
+        ("$Default", {"pin": True}, True),
+        ("$Default", {}, False),
+        ("$Default", {"pin": True, "roll_out": False}, False),
+        ("1", {"pin": True}, False),
+    ],
+)
+def test_what_else_is_on_the_default_version_speaks_only_against_a_pin_that_moves_it(
+    own: str, request_: dict[str, Any], *, refused: bool
+) -> None:
+    bake = world(**request_)
+    _on(bake, own)
+    bake.aws.others = [TemplateUser(API, "$Default")]
+    assert objections(bake) == ({"others on $Default"} if refused else set())
+
+
+def test_an_override_of_the_same_template_is_refused_by_its_alias_and_else_keeps_its_version() -> None:
+    same = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web"}
+    arm = {"InstanceType": "c7g.large"}
+    bake = world()
+    own = {"InstanceType": "m7i.large"}
+    _on(bake, "1", own, {**arm, "LaunchTemplateSpecification": {**same, "Version": "$Latest"}})
+    assert against(bake, "others on $Latest")[0].startswith("the override for c7g.large would launch the image")
+    _on(bake, "$Default", own, {**arm, "LaunchTemplateSpecification": same})
+    kept = "the override for c7g.large keeps version $Default of launch template web: this bake is not for it"
+    assert (objections(bake), judged(bake).warnings) == (set(), (kept,))
+    bake.request["pin"] = True
+    assert objections(bake) == {"others on $Default"}
+    _on(bake, "1", own, {**arm, "LaunchTemplateSpecification": {**same, "Version": "$Latest"}, "ImageId": "ami-arm"})
     assert objections(bake) == set()
 
 
@@ -427,7 +477,7 @@ def test_an_override_with_an_image_of_its_own_may_have_another_architecture_and_
     bake.overridden({"InstanceType": "m7i.large"}, {"InstanceType": "c7g.large", "ImageId": "ami-arm"})
     found = judged(bake)
     assert found.objections == ()
-    assert found.warnings == ("the override for c7g.large keeps an image of its own",)
+    assert found.warnings == ("the override for c7g.large keeps image ami-arm: this bake is not for it",)
 
 
 def test_of_a_version_without_a_type_the_first_override_that_fits_is_taken() -> None:

@@ -123,6 +123,7 @@ class PreflightObserver:
             version=version,
             template=known,
             template_arn=self._arn(known.id) if known else "",
+            template_users=tuple(self._aws.template_users(known.specification, name)) if known else (),
             previous=previous,
             base=base,
             base_named=named,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import CYCLE_TAG
+from rollcall.workflow.group_versions import DEFAULT_VERSION
 
 from .due import Baked, nothing_new
 from .key_access import key_warnings
@@ -20,7 +21,7 @@ from .request import Smoke
 from .state import BaseImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rollcall.aws.group_details import GroupDetails
     from rollcall.domain.objections import Objection
@@ -151,8 +152,8 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             "the image itself, and AWS rolls a refresh from the one to the other not back"
         )
     for each in details.overrides:
-        if each.get("LaunchTemplateSpecification") or each.get("ImageId"):
-            yield f"the override for {each.get('InstanceType', 'some types')} keeps an image of its own"
+        if kept := _kept_by(each):
+            yield f"the override for {each.get('InstanceType', 'some types')} keeps {kept}: this bake is not for it"
     if given.base is not None:
         more = [each["DeviceName"] for each in given.base.mappings if each.get("DeviceName") != given.base.root_device]
         if more:
@@ -177,3 +178,14 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             f"with which key the account encrypts volumes by default could not be read ({given.default_key_unread}): "
             "see that no policy of your organization denies it, or name a key in the version"
         )
+
+
+def _kept_by(override: Mapping[str, Any]) -> str:
+    """What an override launches in place of the version's image; empty if it launches that."""
+    if override.get("ImageId"):
+        return f"image {override['ImageId']}"
+    named = override.get("LaunchTemplateSpecification")
+    if not named:
+        return ""
+    template = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
+    return f"version {named.get('Version') or DEFAULT_VERSION} of launch template {template}"

@@ -5,23 +5,21 @@ All of it is found at once. What speaks against the roll-out the pre-flight of i
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from rollcall.aws.images import AVAILABLE
-from rollcall.doctor.arn_patterns import arn_like
 from rollcall.doctor.unread_findings import listed
-from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.bake_tags import BAKE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.group_versions import base_template, configuration_with
 
 from .key_access import key_objections
 from .launch_fields import security_groups
 from .launching import permission_remedy
 from .preflight_input import types_of_overrides
 from .roll_out_preflight import WITHOUT
+from .template_objections import template_objections
 from .tower_objections import tower_objections
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
 
-LATEST = "$Latest"
-CONFIGURATION_OPTIONS = {"LaunchTemplate": "--launch-template", "MixedInstancesPolicy": "--mixed-instances-policy"}
 AMAZON = "amazon"  # owner alias of AWS's own images
 
 
@@ -41,7 +37,7 @@ def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
     """What speaks against it."""
     yield from _permitted(given, details)
     yield from _rolled_out(given)
-    yield from _template(given, details)
+    yield from template_objections(given, details)
     yield from _base(given)
     yield from _architectures(given, details)
     yield from _surroundings(given, details)
@@ -80,55 +76,6 @@ def _rolled_out(given: PreflightInput) -> Iterator[Objection]:
         yield Objection(
             "no cycles", "this stack has no cycles, which roll images out", f"deploy Cycles=true, or {WITHOUT}"
         )
-
-
-# The launch template
-
-
-def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
-    named = base_template(details.configuration)
-    if not named:
-        yield Objection(
-            "launch configuration",
-            "it has a launch configuration and no launch template, so there is no version for an image",
-            "give it a launch template",
-        )
-        return
-    shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
-    if given.template is None or given.version is None:
-        yield Objection(
-            "launch template",
-            f"version {given.own_version} of its launch template {shown} is not there",
-            "give the group a version that is there",
-        )
-        return
-    if given.own_version == LATEST:
-        yield Objection(
-            "on $Latest",
-            "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
-            f"set it to the number that $Latest stands for: {_numbered(details, given.version.number)}",
-        )
-    tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
-    if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
-        allow = command(
-            *("aws", "ec2", "create-tags", "--resources", given.template.id),
-            *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
-        )
-        yield Objection(
-            "template not allowed",
-            f"bake may add no version to launch template {shown}",
-            f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
-        )
-
-
-def _numbered(details: GroupDetails, number: str) -> str:
-    """The command that sets a group to a number of its launch template, and changes nothing else about it."""
-    [(key, configuration)] = configuration_with(details.configuration, number).items()
-    return command(
-        *("aws", "autoscaling", "update-auto-scaling-group"),
-        *options("--auto-scaling-group-name", [details.group.name]),
-        *(CONFIGURATION_OPTIONS[key], json.dumps(configuration)),
-    )
 
 
 # Images
