@@ -448,6 +448,13 @@ def test_all_of_it_is_said_at_once() -> None:
     }
 
 
+def test_an_inventory_that_is_a_groups_and_one_that_may_not_be_changed_are_two_objections() -> None:
+    bake = world()
+    bake.group(bake_inventory="prod")
+    _may_not_change(bake)
+    assert objections(bake) == {"a group's inventory", "role on inventory"}
+
+
 def test_without_roll_out_what_only_a_cycle_needs_does_not_matter() -> None:
     bake = world(roll_out=False)
     _without_cycles(bake)
@@ -576,6 +583,28 @@ def test_what_a_policy_denies_is_not_what_it_allows() -> None:
     assert objections(encrypted({"Statement": [ROOT, denied]})) == {f"key {KEY}: Auto Scaling's role of the group"}
 
 
+@pytest.mark.parametrize("denied", [SERVICE_ROLE, f"arn:aws:iam::{ACCOUNT}:root", "*"])
+def test_what_a_policy_denies_neither_the_policy_nor_a_grant_allows(denied: str) -> None:
+    policy = allowed(SERVICE_ROLE)
+    policy["Statement"].append({"Effect": "Deny", "Action": "kms:*", "Principal": {"AWS": denied}})
+    bake = encrypted(policy)
+    grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(grantees=grantees)
+    own = set() if denied == SERVICE_ROLE else {f"key {KEY}: the role of bake"}
+    assert objections(bake) == own | {f"key {KEY}: Auto Scaling's role of the group"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"Condition": {"Bool": {"aws:SecureTransport": "false"}}}, {"Action": "kms:ScheduleKeyDeletion"}],
+    ids=["a condition", "another action"],
+)
+def test_what_is_denied_only_under_a_condition_or_is_another_action_does_not_count(changes: dict[str, Any]) -> None:
+    policy = allowed(SERVICE_ROLE)
+    policy["Statement"].append({"Effect": "Deny", "Action": "kms:*", "Principal": "*", **changes})
+    assert objections(encrypted(policy)) == set()
+
+
 def test_a_grant_is_as_good_as_the_policy() -> None:
     bake = encrypted({"Statement": [ROOT]})
     grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}
@@ -594,6 +623,25 @@ def test_a_key_that_the_stack_does_not_name_and_one_that_is_disabled_are_objecti
     bake = encrypted(allowed(SERVICE_ROLE), state="Disabled")
     bake.bake = bake.bake._replace(key_arns=())
     assert objections(bake) == {f"key {KEY}", f"key {KEY} not named"}
+
+
+def test_a_key_that_the_stack_does_not_name_is_an_objection_also_where_bake_may_not_read_it() -> None:
+    """It may read only those that are named."""
+    bake = encrypted(None, unread="AWS refused kms:DescribeKey")
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(arn="")
+    assert objections(bake) == set()
+    bake.bake = bake.bake._replace(key_arns=())
+    assert against(bake, f"key {KEY} not named")[1] == f"deploy with {KEY} among KmsKeyArns"
+    assert judged(bake).warnings == ()
+
+
+def test_an_alias_that_may_not_be_read_is_a_warning() -> None:
+    bake = encrypted(None)
+    alias = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours"
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"KmsKeyId": alias}}])
+    bake.keys.known[alias] = KeyFacts(alias, unread="AWS refused kms:DescribeKey")
+    assert objections(bake) == set()
+    assert f"KMS key {alias} could not be read" in judged(bake).warnings[0]
 
 
 def test_what_cannot_be_read_of_a_key_is_a_warning() -> None:

@@ -172,7 +172,7 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             "known before: a bake by schedule is made every time"
         )
     for key in given.keys:
-        yield from key_warnings(key)
+        yield from key_warnings(key, given.bake.key_arns)
     if given.default_key_unread:
         yield (
             f"with which key the account encrypts volumes by default could not be read ({given.default_key_unread}): "

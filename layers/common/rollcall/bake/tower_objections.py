@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.inventories import Inventory
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
 from rollcall.domain.shell_commands import set_tag_command
@@ -16,7 +17,6 @@ from .request import Smoke
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
 
     from .preflight_input import PreflightInput
@@ -86,7 +86,7 @@ def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
             f"inventory {inventory.name!r} holds instances of a group: jobs on it would reach builders",
             f"make one for builders alone, and name it with the tag {INVENTORY_TAG}",
         )
-    elif not given.tower.may_change:
+    if isinstance(inventory, Inventory) and not given.tower.may_change:
         yield Objection(
             "role on inventory",
             f"the token's user may not add hosts to inventory {inventory.name!r}",
