@@ -48,6 +48,7 @@ CYCLES = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Cycle"
 BASE = "ami-00000000000000001"
 SETTINGS_OF_BAKE = BakeSettings(MACHINE, CYCLES, cycles=True)
 ROUNDS_MAX = 300
+NOT_IN_ZONE = LaunchRefusal("Unsupported", "the instance type is not supported in this Availability Zone")
 BY_HAND = " by hand"
 
 
@@ -120,6 +121,7 @@ class FakeEc2(FakeBakeAws):
         self.by_token: dict[str, str] = {}  # ids by token
         self.requests: list[Mapping[str, Any]] = []
         self.no_room: set[str] = set()
+        self.no_type: set[str] = set()  # subnets whose zone has not the instance type
         self.refusal: LaunchRefusal | None = None
         self.unseen: set[str] = set()
         self.templates = {"lt-1": Template("lt-1", "web", {TEMPLATE_TAG: "true"})}
@@ -149,7 +151,7 @@ class FakeEc2(FakeBakeAws):
         return instance_id
 
     def why_not_launched_alone(self, parameters: Mapping[str, Any]) -> LaunchRefusal | None:
-        return self.refusal
+        return NOT_IN_ZONE if parameters.get("SubnetId") in self.no_type else self.refusal
 
     def instances_of_bake(self, bake_id: str) -> list[Instance]:
         every = self.fleet.known_instances.values()

@@ -455,6 +455,18 @@ def test_an_inventory_that_is_a_groups_and_one_that_may_not_be_changed_are_two_o
     assert objections(bake) == {"a group's inventory", "role on inventory"}
 
 
+def test_a_subnet_whose_zone_has_not_the_type_is_passed_over_and_only_where_none_has_it_is_it_an_objection() -> None:
+    bake = world()
+    assert [judged(bake).plan.subnet, bake.aws.no_type] == ["subnet-1", set()]  # type: ignore[union-attr]
+    bake.aws.no_type = {"subnet-1"}
+    found = judged(bake)
+    assert found.objections == ()
+    assert found.plan
+    assert found.plan.subnet == "subnet-2"
+    bake.aws.no_type = {"subnet-1", "subnet-2"}
+    assert objections(bake) == {"launch of the builder: Unsupported"}
+
+
 def test_without_roll_out_what_only_a_cycle_needs_does_not_matter() -> None:
     bake = world(roll_out=False)
     _without_cycles(bake)
