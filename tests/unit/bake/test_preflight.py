@@ -113,7 +113,7 @@ def test_what_the_cycle_objects_to_is_said_before_there_is_an_image_and_marked_a
         Objection(
             "roll-out: pinned",
             "its roll-out would be refused: cycle web-0 has pinned it",
-            "wait for that cycle; or bake with roll_out=false, and roll it out another way",
+            "wait for that cycle; or bake with --no-roll-out (tag: roll-out=false), and roll it out another way",
         ),
     )
     assert found.warnings == ("roll-out: its warm pool is replaced, too",)
@@ -240,7 +240,14 @@ def test_a_smoke_test_that_provisions_needs_the_groups_jobs_in_the_inventory_of_
     for name in ("provision", "retire"):
         template = bake.tower.templates[name]
         bake.tower.templates[name] = replace(template, asks_inventory=False, inventory_id=1)
-    assert [each.what for each in judged(bake).objections] == ["another inventory"] * 2
+    assert [each[1:] for each in judged(bake).objections] == [
+        (
+            f"a smoke test that provisions runs job template '{name}' (tag rollcall:{tag}) in inventory 'builders', "
+            "and it is fixed to inventory 1",
+            "let it prompt for the inventory, or bake with --smoke boot (tag: smoke=boot)",
+        )
+        for name, tag in (("provision", "job-template"), ("retire", "retire-job-template"))
+    ]
     bake.request["smoke"] = "boot"
     assert objections(bake) == set()
 
@@ -250,7 +257,7 @@ def test_a_retire_job_that_is_not_there_speaks_only_against_a_smoke_test_that_pr
     bake.group(retire_job_template="retire")
     reason, remedy = against(bake, "retire job template")
     assert "rollcall:retire-job-template names no template" in reason
-    assert "smoke=boot" in remedy
+    assert remedy == "correct the tag, or bake with --smoke boot (tag: smoke=boot)"
 
 
 @pytest.mark.parametrize("named", ["in the input", "in the version"])
@@ -266,7 +273,42 @@ def test_a_parameter_that_may_not_be_read_is_an_objection_and_no_error_of_the_st
     bake.aws.image_parameter = denied  # type: ignore[method-assign]
     reason, remedy = against(bake, "base image's parameter")
     assert "/golden" in reason
-    assert "permit ssm:GetParameters on it" in remedy
+    assert "permit ssm:GetParameters on it, for by itself it may read only AWS's own" in remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "tag", "option"),
+    [
+        ("job_template", "rollcall:bake-job-template", "--job-template"),
+        ("inventory", "rollcall:bake-inventory", "--inventory"),
+    ],
+)
+def test_what_names_nothing_is_corrected_where_it_was_named(key: str, tag: str, option: str) -> None:
+    bake = world(**{key: "nosuch"})
+    what = key.replace("_", " ")
+    assert against(bake, what)[1] == f"correct {option}, or leave it out where the tag {tag} names one"
+    bake = world()
+    bake.group(**{f"bake_{key}": "nosuch"})
+    assert against(bake, what)[1] == f"correct the tag {tag}"
+
+
+def test_of_an_inventory_that_is_a_groups_it_is_not_said_that_the_job_template_is_fixed_to_another() -> None:
+    bake = world(inventory="prod")
+    _template(asks_inventory=False, inventory_id=99)(bake)
+    assert objections(bake) == {"a group's inventory"}
+
+
+def test_a_builders_type_of_another_architecture_is_one_objection_with_a_type_that_fits() -> None:
+    """EC2 refuses the dry run for the same reason."""
+    bake = world(instance_type="m7i.large")
+    _base(architecture="arm64")(bake)
+    bake.version(InstanceType="c7g.large")
+    bake.aws.refusal = LaunchRefusal("InvalidParameterValue", "the architecture 'x86_64' does not match 'arm64'")
+    reason, remedy = against(bake, "builder's architecture")
+    assert reason == f"base image {BASE} is arm64, and the builder's type m7i.large is not"
+    assert "such as t4g.small, with --instance-type" in remedy
+    bake.aws.refusal = DENIED
+    assert objections(bake) == {"builder's architecture", "permission for the builder"}
 
 
 # Each objection, by what is wrong
@@ -370,16 +412,16 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
         (_tags(bake="never"), "forbidden", "take the word out of rollcall:bake"),
         (_tags(bake="weekly"), "tags of bake", "set the tag to what is allowed"),
         (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
-        (_without_cycles, "no cycles", "roll_out=false"),
+        (_without_cycles, "no cycles", "bake with --no-roll-out (tag: roll-out=false)"),
         (_no_version, "launch template", "give the group a version that is there"),
         (_template_without_tag, "template not allowed", "--resources lt-1 --tags Key=rollcall:bake,Value=true"),
         (_base(state="pending"), "base image", "name one that is available"),
         (_base(owner="999999999999", owner_alias=""), "base image's owner", "999999999999 among TrustedImageAccounts"),
         (_base(root_device="", mappings=()), "base image's root", "name one that has"),
-        (_parameter_names_nothing, "base image", "name one that is, as base_image"),
+        (_parameter_names_nothing, "base image", "with --base-image or the tag rollcall:bake-base"),
         (_override_of_another_architecture, "architecture", "a launch template of their own"),
         (_base(architecture="arm64"), "architecture", "name a base image of theirs"),
-        (_no_type, "no instance type", "name one, as instance_type"),
+        (_no_type, "no instance type", "name one with --instance-type (tag: type=TYPE)"),
         (_unknown_type, "instance types", "correct the builder's"),
         (_subnet_is_gone, "subnets", "take them out"),
         (_no_address, "free addresses", "free some"),
@@ -444,7 +486,7 @@ def test_all_of_it_is_said_at_once() -> None:
         "template not allowed",
         "subnets",
         "base image's owner",
-        "architecture",
+        "builder's architecture",
     }
 
 
