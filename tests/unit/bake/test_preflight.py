@@ -410,7 +410,7 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
     ("change", "what", "remedy"),
     [
         (_tags(bake="never"), "forbidden", "take the word out of rollcall:bake"),
-        (_tags(bake="weekly"), "tags of bake", "set the tag to what is allowed"),
+        (_tags(bake="weekly"), "tags of bake", "written like 'every=sun-03:00@Europe/Berlin smoke=boot'"),
         (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
         (_without_cycles, "no cycles", "bake with --no-roll-out (tag: roll-out=false)"),
         (_no_version, "launch template", "give the group a version that is there"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.aws.images import AVAILABLE
 from rollcall.doctor.unread_findings import listed
-from rollcall.domain.bake_tags import BAKE_TAG, BASE_TAG
+from rollcall.domain.bake_tags import BAKE_TAG, BASE_TAG, TAG_EXAMPLE
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand, options
@@ -63,7 +63,8 @@ def no_group(name: str) -> Objection:
 def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
     name = details.group.name
     if isinstance(given.tag, BadSettings):
-        yield Objection("tags of bake", str(given.tag), "set the tag to what is allowed")
+        correct = f"correct each; {BAKE_TAG} is written like {TAG_EXAMPLE!r}"
+        yield Objection("tags of bake", str(given.tag), correct)
     elif given.tag is not None and given.tag.never:
         yield Objection("forbidden", f"its tag {BAKE_TAG} says never", f"take the word out of {BAKE_TAG}, if it may be")
     if given.running:
