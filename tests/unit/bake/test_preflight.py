@@ -12,6 +12,7 @@ from rollcall.aws.images import Image
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
 from rollcall.aws.template_users import TemplateUser
+from rollcall.bake.due import Baked
 from rollcall.bake.preflight import Preflight
 from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerUnavailable
@@ -597,6 +598,31 @@ def test_a_project_that_is_updated_by_its_jobs_is_named() -> None:
     bake.tower.projects[5] = bake.tower.projects[5]._replace(updates_on_launch=True)
     assert "is updated as the job starts" in judged(bake).warnings[0]
     assert "a bake by schedule is made every time" in judged(bake).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "last", "words"),
+    [
+        ({}, None, "there is something new: no bake of it went well before"),
+        ({}, Baked("ami-old", "c0ffee"), "there is something new: the last one began with base image ami-old, and"),
+        ({}, Baked(BASE, "0ld"), "there is something new: the project's revision is c0ffee, and was 0ld"),
+        (
+            {"base_image": "current"},
+            Baked("ami-old", "c0ffee"),
+            "which each bake makes anew, so there is always something",
+        ),
+        ({}, Baked(BASE, "c0ffee"), ""),
+        ({"only_if_new": False}, None, ""),
+    ],
+)
+def test_a_bake_that_is_made_only_of_something_new_says_what_is_new(
+    request_: dict[str, Any], last: Baked | None, words: str
+) -> None:
+    bake = world(**{"only_if_new": True, "base_image": BASE} | request_)
+    observer = bake.observer()
+    observer._last = lambda group: last  # type: ignore[method-assign]
+    warnings = observer.preflight(bake.request, "this one").warnings
+    assert [words in each for each in warnings] == ([True] if words else [])
 
 
 def test_while_tower_is_away_nothing_is_judged() -> None:
