@@ -1,7 +1,7 @@
 """What uses an image, or a version of a launch template: whatever would fail, or launch nothing, if it were gone.
 
 There is no one answer of AWS's. DescribeImageReferences knows instances, versions of launch templates, parameters of
-Systems Manager and recipes of Image Builder; of a template's versions the ten newest unless told otherwise (API
+Systems Manager and recipes of Image Builder; of a template's versions the ten newest unless asked for more (API
 reference, ResourceTypeOption). EC2 searches in the caller's name, and needs its permissions for each kind, through EC2
 alone (EC2 user guide, "Identify your resources referencing specified AMIs"). It does not know the image ids in
 overrides of mixed instances policies, launch configurations, fleets, what an instance refresh is about to bring, and

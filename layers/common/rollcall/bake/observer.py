@@ -1,7 +1,7 @@
 """Reads what pre-flight of a bake judges, and changes nothing: the group, its version, images, Tower, keys.
 
-A call that fails raises: a bake that could not look does not begin, and the state machine takes the step again. What
-may be left unread is a warning: keys, and the playbook's project.
+A call that fails raises: a bake that could not read all of it does not begin, and the state machine takes the step
+again. What may be left unread is a warning: keys, and the playbook's project.
 """
 
 from __future__ import annotations
