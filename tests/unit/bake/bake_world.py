@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.images import Image
+    from rollcall.aws.template_users import TemplateUser
     from rollcall.bake.answer import StepAnswer
     from rollcall.domain.errors import Kept
     from rollcall.domain.instances import Instance
@@ -47,6 +48,7 @@ CYCLES = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Cycle"
 BASE = "ami-00000000000000001"
 SETTINGS_OF_BAKE = BakeSettings(MACHINE, CYCLES, cycles=True)
 ROUNDS_MAX = 300
+NOT_IN_ZONE = LaunchRefusal("Unsupported", "the instance type is not supported in this Availability Zone")
 BY_HAND = " by hand"
 
 
@@ -119,10 +121,12 @@ class FakeEc2(FakeBakeAws):
         self.by_token: dict[str, str] = {}  # ids by token
         self.requests: list[Mapping[str, Any]] = []
         self.no_room: set[str] = set()
+        self.no_type: set[str] = set()  # subnets whose zone has not the instance type
         self.refusal: LaunchRefusal | None = None
         self.unseen: set[str] = set()
         self.templates = {"lt-1": Template("lt-1", "web", {TEMPLATE_TAG: "true"})}
         self.parameters: dict[str, str] = {}
+        self.others: list[TemplateUser] = []  # what else launches from the template
 
     def _changing(self, words: str) -> bool:
         self.require_not_refused(words)
@@ -148,7 +152,7 @@ class FakeEc2(FakeBakeAws):
         return instance_id
 
     def why_not_launched_alone(self, parameters: Mapping[str, Any]) -> LaunchRefusal | None:
-        return self.refusal
+        return NOT_IN_ZONE if parameters.get("SubnetId") in self.no_type else self.refusal
 
     def instances_of_bake(self, bake_id: str) -> list[Instance]:
         every = self.fleet.known_instances.values()
@@ -170,6 +174,9 @@ class FakeEc2(FakeBakeAws):
 
     def template(self, template: Mapping[str, Any]) -> Template | None:
         return self.templates.get(template.get("LaunchTemplateId", ""))
+
+    def template_users(self, template: Mapping[str, Any], group: str) -> list[TemplateUser]:
+        return self.others
 
     def image_parameter(self, name: str) -> str | None:
         return self.parameters.get(name)

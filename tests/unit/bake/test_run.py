@@ -129,6 +129,25 @@ def test_a_dry_run_touches_nothing() -> None:
     assert ended.base_image.id == BASE
 
 
+def test_a_dry_run_of_a_group_that_is_not_there_is_one_with_an_objection() -> None:
+    bake = world(dry_run=True)
+    bake.request["group"] = "wbe"
+    ended = bake.until()
+    assert (ended.result, [each.what for each in ended.objections]) == (BakeResult.DRY_RUN, ["no group"])
+    bake = world()
+    bake.request["group"] = "wbe"
+    assert bake.until().result == BakeResult.REFUSED
+
+
+def test_a_dry_run_whose_input_is_none_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    dry = f"{EXECUTION.rpartition(':')[0]}:{execution_name('web', 'dry-1')}"
+    for execution, result in ((dry, BakeResult.DRY_RUN), (EXECUTION, BakeResult.REFUSED)):
+        monkeypatch.setattr("unit.bake.bake_world.EXECUTION", execution)
+        bake = world(keep="many")
+        ended = bake.until()
+        assert (ended.result, [each.what for each in ended.objections]) == (result, ["input"])
+
+
 def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_would_displace() -> None:
     bake = world(dry_run=True)
     bake.group(keep="4", cycle="batch=2")

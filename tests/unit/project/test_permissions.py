@@ -396,11 +396,28 @@ def test_what_a_bake_launches_or_makes_has_its_tag_and_only_that_may_be_ended_or
 def test_a_builder_is_launched_from_images_of_named_owners_and_into_what_only_stands_there() -> None:
     launching = [each for each in statements_of("BakeRole") if "ec2:RunInstances" in as_list(each["Action"])]
     assert [each["Sid"] for each in launching] == ["LaunchInstances", "LaunchFromImages", "LaunchInto"]
-    assert "ec2:Owner" in BAKES["LaunchFromImages"]["Condition"]["StringEquals"]
-    assert "TrustedImageAccounts" in str(BAKES["LaunchFromImages"])
+    trusted = {"Fn::Join": [",", {"Ref": "TrustedImageAccounts"}]}
+    owners = {"Fn::Split": [",", {"Fn::Join": [",", ["amazon", {"Ref": "AWS::AccountId"}, trusted]]}]}
+    assert BAKES["LaunchFromImages"]["Condition"] == {"StringEquals": {"ec2:Owner": owners}}
     assert kinds_of(BAKES["LaunchFromImages"]) == {"image"}
     assert kinds_of(BAKES["LaunchInto"]) == {"network-interface", "key-pair", "subnet", "security-group"}
     assert "launch-template" not in str(launching), "production's tags and user data would come along"
+
+
+def test_a_bake_works_in_its_own_region_and_account_but_for_what_a_vpc_shares() -> None:
+    """ARNs of images and snapshots have no account; subnets and security groups may be shared by another one."""
+    own = "arn:${AWS::Partition}:ec2:${AWS::Region}:"
+    account = {"image": "", "snapshot": "", "subnet": "*", "security-group": "*"}
+    named = [
+        each["Fn::Sub"]
+        for statement in statements_of("BakeRole")
+        for each in as_list(statement["Resource"])
+        if isinstance(each, dict) and ":ec2:" in str(each.get("Fn::Sub", ""))
+    ]
+    assert len(named) > 15
+    for each in named:
+        kind = each.rpartition(":")[2].partition("/")[0]
+        assert each == f"{own}{account.get(kind, '${AWS::AccountId}')}:{kind}/*"
 
 
 def test_tags_are_given_as_something_is_made_or_to_images_that_are_ours_and_then_only_our_own() -> None:

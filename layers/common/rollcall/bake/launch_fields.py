@@ -56,10 +56,7 @@ def launch_fields(
         "ImageId": image,
         "InstanceType": instance_type,
         "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {
-            **{key: value for key, value in (data.get("MetadataOptions") or {}).items() if key in TAKEN_METADATA},
-            "HttpTokens": "required",
-        },
+        "MetadataOptions": _metadata_options(data),
         "BlockDeviceMappings": list(_devices(data, mappings, root_device, former_root)),
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
@@ -114,6 +111,12 @@ def asks_for_default_key(
     if _volume_of(mappings, root).get("Encrypted"):
         return not is_own
     return True if _volume_of(data.get("BlockDeviceMappings") or (), former_root).get("Encrypted") else None
+
+
+def _metadata_options(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The version's, with IMDSv2 required."""
+    own = (data.get("MetadataOptions") or {}).items()
+    return {**{key: value for key, value in own if key in TAKEN_METADATA}, "HttpTokens": "required"}
 
 
 def _network(data: Mapping[str, Any], subnet: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rollcall.aws.functions import Functions
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
-from rollcall.workflow.names import is_scheduled
+from rollcall.workflow.names import is_dry_run, is_scheduled
 from rollcall.workflow.running import running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
 
@@ -126,10 +126,11 @@ class BakeRun:
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
         objected = cut("; ".join(each.reason for each in found.objections))
+        is_dry = request.dry_run if request else is_dry_run(state.name, group)
         if request is None or found.plan is None:
-            return over(state, BakeResult.REFUSED, objected)
+            return over(state, BakeResult.DRY_RUN if is_dry else BakeResult.REFUSED, objected)
         state = replace(found.plan.into(state), until=state.execution_started + LIFE)
-        if request.dry_run:
+        if is_dry:
             state = replace(state, plan={**state.plan, "removals": self._removals(state)})
             return over(state, BakeResult.DRY_RUN, objected or "nothing speaks against it")
         if found.objections:
