@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.group_details import GroupDetails
 from rollcall.aws.image_uses import Uses
-from rollcall.aws.images import AVAILABLE, DISABLED, Devices, Image, SnapshotResult
+from rollcall.aws.images import AVAILABLE, DISABLED, Image, ImageSource, SnapshotResult
 from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
 from rollcall.bake.bake_aws import BakeAws
 from rollcall.bake.state import BakeState
@@ -91,6 +91,7 @@ class FakeBakeAws(BakeAws):
         self.refuses: tuple[str, ...] = ()
         self.hidden: set[str] = set()
         self.other_devices: tuple[str, ...] = ()
+        self.builder_state = "stopped"
         self.left_out: tuple[str, ...] = ()
         self.tokens: dict[str, TemplateVersion] = {}
         self.launched: dict[str, str] = {}  # instances by the tokens of their launches
@@ -124,8 +125,14 @@ class FakeBakeAws(BakeAws):
         own = (each for each in self.known.values() if each.tags.get(BAKE_GROUP) == group)
         return sorted(own, key=lambda each: each.created, reverse=True)
 
-    def devices(self, instance_id: str) -> Devices:
-        return Devices("/dev/xvda", self.other_devices)
+    def image_source(self, instance_id: str) -> ImageSource:
+        return ImageSource(self.builder_state, self.other_devices)
+
+    def stop(self, instance_id: str) -> None:
+        dies = self._changing(f"stop {instance_id}")
+        self.builder_state = "stopping"
+        if dies:
+            raise FunctionDiedError
 
     def create_image(
         self, instance_id: str, name: str, description: str, tags: Mapping[str, str], without: Collection[str]

@@ -90,11 +90,11 @@ class Image(NamedTuple):
         return self.owner_alias == BACKUP_ALIAS or any(key.startswith(BACKUP_TAGS) for key in self.tags)
 
 
-class Devices(NamedTuple):
-    """The volumes of an instance by their devices' names: that of its root, and the others."""
+class ImageSource(NamedTuple):
+    """An instance of which an image is made. state: EC2's; other_devices: the names of its devices beside the root."""
 
-    root: str
-    others: tuple[str, ...]
+    state: str
+    other_devices: tuple[str, ...]
 
 
 class SnapshotResult(NamedTuple):
@@ -155,21 +155,21 @@ class Images(RegionalClients):
                 if raw.get("State") not in GONE
             ]
 
-    def devices(self, instance_id: str) -> Devices:
-        """The volumes of an instance. Raises AwsRejected for one that is not there."""
+    def image_source(self, instance_id: str) -> ImageSource:
+        """An instance as CreateImage finds it. Raises AwsRejected for one that is not there."""
         with aws_errors(f"DescribeInstances {instance_id}"):
             found = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance_id]}])
         for reservation in found["Reservations"]:
             for raw in reservation["Instances"]:
                 root = raw.get("RootDeviceName", "")
                 names = (each["DeviceName"] for each in raw.get("BlockDeviceMappings", ()) if "Ebs" in each)
-                return Devices(root, tuple(sorted(each for each in names if each != root)))
+                return ImageSource(raw["State"]["Name"], tuple(sorted(each for each in names if each != root)))
         raise AwsRejected(f"AWS does not know instance {instance_id} any more")
 
     def create_image(
         self, instance_id: str, name: str, description: str, tags: Mapping[str, str], without: Collection[str]
     ) -> str | None:
-        """Make an image of an instance, which AWS reboots for it; its id. None if there is one of this name already.
+        """Make an image of an instance, which AWS reboots for it if it runs; its id. None if the name is taken.
 
         tags: of the image and of its snapshots. without: names of devices that are left out. There is no client token:
         a call whose answer was lost may have made the image, which its name finds again.
