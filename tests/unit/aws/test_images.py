@@ -121,6 +121,15 @@ def test_a_deregistered_image_is_gone(images: Images, ec2: Stubber) -> None:
     assert images.image("ami-1") is None
 
 
+def test_own_images_are_read_again_by_their_ids_and_one_that_is_gone_is_missing(images: Images, ec2: Stubber) -> None:
+    ids = [f"ami-{number}" for number in range(201)]
+    for chunk, found in ((ids[:200], [RAW]), (ids[200:], [])):
+        filters = [{"Name": "image-id", "Values": chunk}]
+        query = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 1000}
+        ec2.add_response("describe_images", {"Images": found}, query)
+    assert images.own_images(ids) == [IMAGE]
+
+
 def test_an_instance_is_imaged_by_its_state_and_without_its_other_volumes(images: Images, ec2: Stubber) -> None:
     volumes = [{"DeviceName": name, "Ebs": {"VolumeId": "vol-1"}} for name in ("/dev/sdc", "/dev/xvda", "/dev/sdb")]
     instance = {

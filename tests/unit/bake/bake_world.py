@@ -417,3 +417,6 @@ class _BakeRun(BakeRun):
 
     def _observer(self, state: BakeState) -> PreflightObserver:
         return self._world.observer()
+
+    def _at_work(self, group: str) -> list[str]:
+        return [*self._world.running, *self._world.cycles]

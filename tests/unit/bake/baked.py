@@ -24,7 +24,7 @@ from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.instances import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 TEMPLATE = "lt-1"
@@ -77,7 +77,9 @@ class FakeBakeAws(BakeAws):
     """Images, versions and groups in memory. changes: the calls that changed something, in order.
 
     dies_at: the number of the changing call at which the function dies, from 1; before it is made, or after. refuses:
-    what AWS refuses, as the calls' words begin. hidden: images that DescribeImages does not show yet. full: subnets in
+    what AWS refuses, as the calls' words begin. uses_by_now: of versions, when they are asked for alone; None for the
+    same. change_meanwhile: what an operator does between that images are listed and that they are read again. hidden:
+    images that DescribeImages does not show yet. full: subnets in
     which there is no room. launches: the parameters of RunInstances.
     """
 
@@ -87,6 +89,8 @@ class FakeBakeAws(BakeAws):
         self.groups: dict[str, GroupDetails] = {}
         self.found_uses = Uses({}, {})
         self.asked_uses: list[str] = []
+        self.uses_by_now: Uses | None = None
+        self.change_meanwhile: Callable[[], object] = lambda: None
         self.changes: list[str] = []
         self.refuses: tuple[str, ...] = ()
         self.hidden: set[str] = set()
@@ -124,6 +128,10 @@ class FakeBakeAws(BakeAws):
     def images_made_for(self, group: str) -> list[Image]:
         own = (each for each in self.known.values() if each.tags.get(BAKE_GROUP) == group)
         return sorted(own, key=lambda each: each.created, reverse=True)
+
+    def own_images(self, image_ids: Collection[str]) -> list[Image]:
+        self.change_meanwhile()
+        return [self.known[each] for each in image_ids if each in self.known]
 
     def image_source(self, instance_id: str) -> ImageSource:
         return ImageSource(self.builder_state, self.other_devices)
@@ -169,7 +177,7 @@ class FakeBakeAws(BakeAws):
 
     def uses(self, image_ids: Collection[str], template: Mapping[str, Any]) -> Uses:
         self.asked_uses += image_ids
-        return self.found_uses
+        return self.found_uses if image_ids or self.uses_by_now is None else self.uses_by_now
 
     def versions(self, template_id: str, since: str = "") -> list[TemplateVersion]:
         found = sorted(self.made_versions.values(), key=lambda each: int(each.number), reverse=True)

@@ -124,7 +124,7 @@ def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_
     bake.group(keep="4", cycle="batch=2")
     bake.aws.known |= {each.id: each for each in images(4)}
     plan = bake.until().plan
-    assert [line.partition(" would be ")[0] for line in plan["removals"]] == ["ami-1"]
+    assert [line.partition(":")[0] for line in plan["removals"]] == ["would disable ami-1"]
     assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
     assert bake.deaths.made == []
 
@@ -646,12 +646,25 @@ def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() 
     assert (bake.living(), bake.hosts()) == ([], set())
 
 
+@pytest.mark.parametrize("at_work", ["running", "cycles"])
+def test_no_image_goes_while_a_cycle_or_a_bake_of_the_group_runs(at_work: str) -> None:
+    """A roll-back that has just begun uses nothing yet that AWS would show."""
+    bake = world()
+    bake.group(keep="2")
+    bake.aws.known |= {each.id: each for each in images(4)}
+    setattr(bake, at_work, ["web-1"])
+    done = bake.run().retire("web", dry_run=False, force=True)
+    assert bake.deaths.made == []
+    assert done.state.retained == ("all of it stays for now: web-1 is at work on group web",)
+    assert len(bake.run().retire("web", dry_run=True, force=False).state.removed) == 2
+
+
 def test_images_of_a_group_are_retired_by_its_tags() -> None:
     bake = world()
     bake.group(keep="2")
     bake.aws.known |= {each.id: each for each in images(4)}
     planned = bake.run().retire("web", dry_run=True, force=False)
-    assert [line.partition(" ")[0] for line in planned.state.removed] == ["ami-2", "ami-1"]
+    assert [line.partition(":")[0] for line in planned.state.removed] == ["would disable ami-2", "would disable ami-1"]
     assert bake.deaths.made == []
     done = bake.run().retire("web", dry_run=False, force=False)
     assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2

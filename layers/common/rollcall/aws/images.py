@@ -23,6 +23,7 @@ from .regional_clients import RegionalClients
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+VALUES_PER_FILTER = 200  # EC2's maximum of values in one filter
 IMAGES_PER_PAGE = 1000  # DescribeImages' maximum
 RESOURCES_PER_CALL = 1000  # CreateTags' maximum
 PARAMETERS_PER_PAGE = 50  # DescribeParameters' maximum
@@ -139,6 +140,11 @@ class Images(RegionalClients):
         same = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
         own = (each for each in same if each.is_of_its_bake)
         return sorted(own, key=lambda each: (each.created, each.id), reverse=True)
+
+    def own_images(self, image_ids: Collection[str]) -> list[Image]:
+        """This account's images with these ids; one that is gone is missing."""
+        chunks = batched(image_ids, VALUES_PER_FILTER)
+        return [each for ids in chunks for each in self._own_images([{"Name": "image-id", "Values": list(ids)}])]
 
     def _own_images(self, filters: list[Any]) -> list[Image]:
         pages = self._ec2.get_paginator("describe_images")

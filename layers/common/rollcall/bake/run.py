@@ -189,7 +189,7 @@ class BakeRun:
         keep = int(state.request["keep"]) - 1
         try:
             report = self._retiring.retire(
-                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True)
+                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True, before=state.from_version)
             )
         except RollcallError as error:
             return [cut(f"which old images would go could not be read: {error}")]
@@ -257,6 +257,11 @@ class BakeRun:
 
     # Upkeep, for reconcile
 
+    def _at_work(self, group: str) -> list[str]:
+        """The names of the bakes and cycles of a group that run."""
+        machines = (self._bake.machine, self._bake.cycle_machine)
+        return [name for machine in machines for name in running_of_group(machine, group)]
+
     def sweep(self) -> Swept:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
@@ -264,7 +269,8 @@ class BakeRun:
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
 
-        Raises BadSettings for tags that cannot be read, and what AWS fails at.
+        Nothing goes while a cycle or a bake of the group runs, which may go back to any of its versions. Raises
+        BadSettings for tags that cannot be read, and what AWS fails at.
         """
         from .request import read_request, require_readable_tags
 
@@ -272,6 +278,10 @@ class BakeRun:
         if details is None:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
+        running = [] if dry_run else self._at_work(group)
+        if running:
+            words = f"all of it stays for now: {', '.join(running)} is at work on group {group}"
+            return StepAnswer(BakeState(group, phase=Phase.ENDED, retained=(words,)), "succeeded")
         asked = RetentionRequest(
             group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
         )
