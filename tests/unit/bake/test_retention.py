@@ -249,6 +249,13 @@ def test_versions_alone_may_be_too_many() -> None:
     assert gone(stopped) == ([], [], [])
 
 
+def test_images_that_are_deregistered_count_for_the_limit_like_those_that_are_disabled() -> None:
+    old = [disabled(number, 2 * DAY) for number in range(3, 0, -1)]
+    stopped = plan(images=[*images(11, 4), *old], versions=versions(11, default=11), share=0.25)
+    assert stopped.stopped.startswith("6 of 11 images would go at once")
+    assert gone(stopped) == ([], [], [])
+
+
 def test_five_removals_are_never_too_many() -> None:
     few = plan(images=images(10), versions=versions(10, default=10), share=0.0)
     assert len(few.disable) == 5
