@@ -121,6 +121,20 @@ def test_a_deregistered_image_is_gone(images: Images, ec2: Stubber) -> None:
     assert images.image("ami-1") is None
 
 
+def test_the_groups_whose_images_there_are_are_found_by_the_images_and_copies_do_not_count(
+    images: Images, ec2: Stubber
+) -> None:
+    copy = RAW | {"ImageId": "ami-2", "Name": "a copy"}
+    query = {
+        "Owners": ["self"],
+        "Filters": [{"Name": "tag:rollcall:made-by", "Values": ["rollcall bake"]}],
+        "IncludeDisabled": True,
+        "MaxResults": 1000,
+    }
+    ec2.add_response("describe_images", {"Images": [RAW, copy]}, query)
+    assert images.images_by_group() == {"web": ["ami-1"]}
+
+
 def test_own_images_are_read_again_by_their_ids_and_one_that_is_gone_is_missing(images: Images, ec2: Stubber) -> None:
     ids = [f"ami-{number}" for number in range(201)]
     for chunk, found in ((ids[:200], [RAW]), (ids[200:], [])):

@@ -129,6 +129,10 @@ class FakeBakeAws(BakeAws):
         own = (each for each in self.known.values() if each.tags.get(BAKE_GROUP) == group)
         return sorted(own, key=lambda each: each.created, reverse=True)
 
+    def images_by_group(self) -> dict[str, list[str]]:
+        groups = {each.tags[BAKE_GROUP] for each in self.known.values() if BAKE_GROUP in each.tags}
+        return {group: [each.id for each in self.images_made_for(group)] for group in groups}
+
     def own_images(self, image_ids: Collection[str]) -> list[Image]:
         self.change_meanwhile()
         return [self.known[each] for each in image_ids if each in self.known]

@@ -14,15 +14,15 @@ from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.bake_tags import BAKE_GROUP, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
-from rollcall.domain.groups import AddressKind
+from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
-from .baked import images
+from .baked import image, images
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
 ABORTED = {"executionArn": EXECUTION, "status": "ABORTED", "input": '{"group": "web"}'}
@@ -669,6 +669,36 @@ def test_images_of_a_group_are_retired_by_its_tags() -> None:
     done = bake.run().retire("web", dry_run=False, force=False)
     assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2
     assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
+
+
+def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone_are_named() -> None:
+    """It was baked by input alone. Those of a group that reconcile sends by itself are left to that."""
+    bake = world()
+    tagged, bare = bake.aws.groups["web"], Group("bare", {}, {})
+    bake.aws.groups["bare"] = tagged._replace(group=bare)
+    for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
+        bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
+    of_bare, of_gone = bake.run().retire_others()
+    assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
+    assert of_gone.state.warnings == (
+        "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
+        "aws ec2 deregister-image --delete-associated-snapshots --image-id ID",
+    )
+    assert [each.id for each in bake.aws.known.values() if each.state == "disabled"] == ["ami-0"]
+
+
+def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    bake.aws.known |= {f"ami-{each}": image(each, tags={BAKE_GROUP: ("bare", "gone")[each]}) for each in (0, 1)}
+
+    def details(name: str) -> None:
+        if name == "bare":
+            raise Throttled("later")
+
+    monkeypatch.setattr(bake.aws, "details", details)
+    first, second = bake.run().retire_others()
+    assert first.state.warnings == ("old images of group bare were not removed: later",)
+    assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 
 
 def test_a_group_that_is_not_there_is_named() -> None:

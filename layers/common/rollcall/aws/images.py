@@ -134,12 +134,20 @@ class Images(RegionalClients):
 
         A copy of one may have its tags, and is not among them.
         """
-        found = self._own_images(
-            [{"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}, {"Name": f"tag:{BAKE_GROUP}", "Values": [group]}]
-        )
-        same = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
-        own = (each for each in same if each.is_of_its_bake)
+        found = self._made_by_bakes({"Name": f"tag:{BAKE_GROUP}", "Values": [group]})
+        own = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
         return sorted(own, key=lambda each: (each.created, each.id), reverse=True)
+
+    def images_by_group(self) -> dict[str, list[str]]:
+        """The ids of all images that bakes made, by the names of their groups, which may be gone."""
+        found: dict[str, list[str]] = {}
+        for each in self._made_by_bakes():
+            found.setdefault(each.tags.get(BAKE_GROUP, ""), []).append(each.id)
+        return found
+
+    def _made_by_bakes(self, *filters: Any) -> list[Image]:
+        found = self._own_images([{"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}, *filters])
+        return [each for each in found if each.is_of_its_bake]
 
     def own_images(self, image_ids: Collection[str]) -> list[Image]:
         """This account's images with these ids; one that is gone is missing."""

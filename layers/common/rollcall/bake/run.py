@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
+from rollcall.domain.bake_tags import GROUP_TAGS
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.failures import failure_words
@@ -33,7 +34,7 @@ from .invocation import STEPS
 from .news import BakeEvent, BakeNews
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import RetentionRequest, Retiring
+from .retiring import TIME_NEEDED, RetentionRequest, Retiring, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -266,6 +267,26 @@ class BakeRun:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
 
+    def retire_others(self) -> list[StepAnswer]:
+        """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
+
+        A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
+        Raises what AWS fails at before the first group.
+        """
+        answers = []
+        for group, image_ids in sorted(self._aws.images_by_group().items()):
+            if self._seconds_left() < TIME_NEEDED:
+                break
+            try:
+                details = self._aws.details(group)
+                if details is None:
+                    answers.append(_noted(group, images_left(group, image_ids)))
+                elif not details.group.tags.keys() & set(GROUP_TAGS):
+                    answers.append(self.retire(group, dry_run=False, force=False))
+            except RollcallError as error:
+                answers.append(_noted(group, f"old images of group {group} were not removed: {error}"))
+        return answers
+
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
 
@@ -289,6 +310,10 @@ class BakeRun:
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
         state = replace(state, warnings=report.warnings)
         return StepAnswer(state, "succeeded", news=report.news(state))
+
+
+def _noted(group: str, warning: str) -> StepAnswer:
+    return StepAnswer(BakeState(group, phase=Phase.ENDED, warnings=(warning,)), "succeeded")
 
 
 def ending_news(state: BakeState) -> tuple[BakeNews, ...]:

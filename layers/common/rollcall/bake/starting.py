@@ -19,7 +19,7 @@ from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.workflow.invocation import ENDED, settling_event
 
 from .due import due_bake
-from .invocation import retire_event, sweep_event
+from .invocation import retire_event, retire_others_event, sweep_event
 from .moments import is_late
 from .request import require_readable_tags
 
@@ -94,6 +94,8 @@ class BakeStarter:
                     self.outcome.errors[f"bakes of group {each.group.name}"] = error
         if only is None:
             self._require_time()
+            if self._retires(every):
+                self._functions.send(self._function, retire_others_event())
             self._settle(self._builders.instances_of_bakes())
         return self.outcome
 
