@@ -111,6 +111,15 @@ def test_one_that_never_shows_fails() -> None:
     assert reason == "AWS does not show the image ami-1 that was made 300 s ago"
 
 
+def test_one_whose_id_was_lost_and_that_never_shows_fails() -> None:
+    aws = FakeBakeAws()
+    Imaging(aws).step(state(), NOW)
+    aws.hidden = {"ami-1"}
+    lost = Imaging(aws).step(state(), NOW)
+    waiting = Imaging(aws).step(lost.state, NOW + VISIBLE_AFTER)
+    assert f"the image of the name {NAME}" in over(Imaging(aws).step(waiting.state, NOW + VISIBLE_AFTER + 1))
+
+
 def test_a_failure_has_awss_reason() -> None:
     aws = FakeBakeAws()
     made = Imaging(aws).step(state(), NOW)

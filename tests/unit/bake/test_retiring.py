@@ -158,6 +158,12 @@ def test_one_that_is_kept_from_going_meanwhile_is_not_disabled_either(change: di
     assert aws.changes == []
 
 
+def test_one_whose_tag_says_meanwhile_that_it_was_enabled_again_is_not_deregistered() -> None:
+    aws = day_old()
+    aws.change_meanwhile = lambda: aws.tag_resources(["ami-1"], {DISABLED_AT: "enabled again"})
+    assert retire(aws).kept == ("ami-1 stays: it was changed while this run decided on it",)
+
+
 def test_one_that_is_gone_by_then_is_left_alone() -> None:
     aws = day_old()
     aws.change_meanwhile = lambda: aws.known.pop("ami-1", None)

@@ -14,7 +14,7 @@ from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import BAKE_GROUP, ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
@@ -22,7 +22,7 @@ from rollcall.domain.jobs import JobStatus, Outcome
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
-from .baked import image, images
+from .baked import image, images, versions
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
 ABORTED = {"executionArn": EXECUTION, "status": "ABORTED", "input": '{"group": "web"}'}
@@ -127,6 +127,14 @@ def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_
     assert [line.partition(":")[0] for line in plan["removals"]] == ["would disable ami-1"]
     assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
     assert bake.deaths.made == []
+
+
+def test_a_dry_run_says_that_the_version_goes_which_the_group_would_not_go_back_to_any_more() -> None:
+    bake = world(dry_run=True)
+    bake.group(keep="1")
+    bake.aws.known |= {each.id: each for each in [image(3, tags={FROM_VERSION: "2"}), image(2)]}
+    bake.aws.made_versions |= {each.number: each for each in versions(3, 2)}
+    assert "would delete version 2: its image ami-2 is not among the newest" in bake.until().plan["removals"]
 
 
 def test_a_refused_bake_has_all_its_objections() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .retention import Line, VersionRemoval
     from .state import BakeState
 
-READ_AGAIN = 20  # images at once, so that seconds lie between that and what is done to them
+READ_AGAIN = 50  # images at once, so that seconds lie between that and what is done to them
 ENABLED_AGAIN = "enabled again"  # in the tag that said since when an image is disabled
 NAMED_MAX = 20  # images in one warning
 TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
