@@ -194,7 +194,8 @@ def test_a_builder_whose_time_is_over_is_removed_by_reconcile_and_published_once
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    "action", ["RunInstances", "CreateImage", "CreateLaunchTemplateVersion", "CreateTags", "TerminateInstances"]
+    "action",
+    ["RunInstances", "StopInstances", "CreateImage", "CreateLaunchTemplateVersion", "CreateTags", "TerminateInstances"],
 )
 def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     make_baked: MakeGroup, cloud: Cloud, tower: Tower, action: str, after: bool

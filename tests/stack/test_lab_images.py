@@ -103,6 +103,21 @@ def test_an_image_fails_with_a_reason_where_a_test_says_so_and_without_a_reboot_
     assert lab.aws.images.reboots(builder) == 0
 
 
+def test_an_instance_stops_in_a_while_whatever_it_does_when_it_shuts_down_and_is_imaged_without_a_reboot(
+    lab: Lab,
+) -> None:
+    ec2 = lab.aws.client("ec2")
+    lab.aws.images.take(shutdown=5)
+    builder = launch(lab, InstanceInitiatedShutdownBehavior="terminate")
+    (changed,) = ec2.stop_instances(InstanceIds=[builder])["StoppingInstances"]
+    assert (changed["PreviousState"]["Name"], changed["CurrentState"]["Name"]) == ("running", "stopping")
+    await_state(lab, builder, "stopped")
+    image_of(lab, builder)
+    assert lab.aws.images.reboots(builder) == 0
+    ec2.terminate_instances(InstanceIds=[builder])
+    assert code_of(ec2.stop_instances, InstanceIds=[builder]) == "IncorrectInstanceState"
+
+
 def test_an_image_holds_the_volumes_that_are_attached_and_not_left_out(lab: Lab) -> None:
     ec2 = lab.aws.client("ec2")
     builder = launch(lab)

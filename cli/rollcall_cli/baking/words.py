@@ -226,10 +226,8 @@ def _evidence(execution: BakeExecution, state: BakeState) -> Iterator[str]:
         yield from (f"  {line}" for line in cycle.lines)
     for warning in state.warnings:
         yield f"warning: {warning}"
-    for removed in state.removed:
-        yield f"removed: {removed}"
-    for kept in state.retained:
-        yield f"kept: {kept}"
+    yield from state.removed
+    yield from state.retained
     if state.put_back:
         yield f"put back: {state.put_back}"
 

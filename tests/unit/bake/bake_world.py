@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.group_details import GroupDetails
+from rollcall.aws.images import ImageSource
 from rollcall.aws.launch_surroundings import LaunchSurroundings, Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
 from rollcall.aws.launch_types import LaunchTypes
@@ -168,6 +169,13 @@ class FakeEc2(FakeBakeAws):
             if known.living:
                 gone = {each: replace(known, state="shutting-down")}
                 self.deaths.changing("terminate", partial(self.fleet.known_instances.update, gone))
+
+    def image_source(self, instance_id: str) -> ImageSource:
+        return ImageSource(self.fleet.known_instances[instance_id].state, self.other_devices)
+
+    def stop(self, instance_id: str) -> None:
+        stopping = {instance_id: replace(self.fleet.known_instances[instance_id], state="stopping")}
+        self.deaths.changing("stop", partial(self.fleet.known_instances.update, stopping))
 
     def details(self, name: str) -> GroupDetails | None:
         return self.groups.get(name)
@@ -386,7 +394,7 @@ class BakeWorld:
 
     def goes_on(self) -> None:
         """What EC2 and Tower do by themselves in the meantime."""
-        becomes = {"pending": "running", "shutting-down": "terminated"}
+        becomes = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
         for each in list(self.fleet.known_instances.values()):
             now = replace(each, state=becomes.get(each.state, each.state))
             self.fleet.known_instances[each.instance_id] = now
@@ -429,3 +437,6 @@ class _BakeRun(BakeRun):
 
     def _observer(self, state: BakeState) -> PreflightObserver:
         return self._world.observer()
+
+    def _at_work(self, group: str) -> list[str]:
+        return [*self._world.running, *self._world.cycles]

@@ -17,9 +17,9 @@ from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
-from rollcall.domain.groups import AddressKind
+from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.workflow.invocation import BY_RECONCILE
@@ -27,7 +27,7 @@ from rollcall.workflow.names import execution_name
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
-from .baked import images
+from .baked import image, images, versions
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
 ABORTED = {
@@ -153,9 +153,17 @@ def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_
     bake.group(keep="4", cycle="batch=2")
     bake.aws.known |= {each.id: each for each in images(4)}
     plan = bake.until().plan
-    assert [line.partition(" would be ")[0] for line in plan["removals"]] == ["ami-1"]
+    assert [line.partition(":")[0] for line in plan["removals"]] == ["would disable ami-1"]
     assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
     assert bake.deaths.made == []
+
+
+def test_a_dry_run_says_that_the_version_goes_which_the_group_would_not_go_back_to_any_more() -> None:
+    bake = world(dry_run=True)
+    bake.group(keep="1")
+    bake.aws.known |= {each.id: each for each in [image(3, tags={FROM_VERSION: "2"}), image(2)]}
+    bake.aws.made_versions |= {each.number: each for each in versions(3, 2)}
+    assert "would delete version 2: its image ami-2 is not among the newest" in bake.until().plan["removals"]
 
 
 def test_a_refused_bake_has_all_its_objections() -> None:
@@ -893,16 +901,59 @@ def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() 
     assert (bake.living(), bake.hosts()) == ([], set())
 
 
+@pytest.mark.parametrize("at_work", ["running", "cycles"])
+def test_no_image_goes_while_a_cycle_or_a_bake_of_the_group_runs(at_work: str) -> None:
+    """A roll-back that has just begun uses nothing yet that AWS would show."""
+    bake = world()
+    bake.group(keep="2")
+    bake.aws.known |= {each.id: each for each in images(4)}
+    setattr(bake, at_work, ["web-1"])
+    done = bake.run().retire("web", dry_run=False, force=True)
+    assert bake.deaths.made == []
+    assert done.state.retained == ("all of it stays for now: web-1 is at work on group web",)
+    assert len(bake.run().retire("web", dry_run=True, force=False).state.removed) == 2
+
+
 def test_images_of_a_group_are_retired_by_its_tags() -> None:
     bake = world()
     bake.group(keep="2")
     bake.aws.known |= {each.id: each for each in images(4)}
     planned = bake.run().retire("web", dry_run=True, force=False)
-    assert [line.partition(" ")[0] for line in planned.state.removed] == ["ami-2", "ami-1"]
+    assert [line.partition(":")[0] for line in planned.state.removed] == ["would disable ami-2", "would disable ami-1"]
     assert bake.deaths.made == []
     done = bake.run().retire("web", dry_run=False, force=False)
     assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2
     assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
+
+
+def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone_are_named() -> None:
+    """It was baked by input alone. Those of a group that reconcile sends by itself are left to that."""
+    bake = world()
+    tagged, bare = bake.aws.groups["web"], Group("bare", {}, {})
+    bake.aws.groups["bare"] = tagged._replace(group=bare)
+    for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
+        bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
+    of_bare, of_gone = bake.run().retire_others()
+    assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
+    assert of_gone.state.warnings == (
+        "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
+        "aws ec2 deregister-image --delete-associated-snapshots --image-id ID",
+    )
+    assert [each.id for each in bake.aws.known.values() if each.state == "disabled"] == ["ami-0"]
+
+
+def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    bake.aws.known |= {f"ami-{each}": image(each, tags={BAKE_GROUP: ("bare", "gone")[each]}) for each in (0, 1)}
+
+    def details(name: str) -> None:
+        if name == "bare":
+            raise Throttled("later")
+
+    monkeypatch.setattr(bake.aws, "details", details)
+    first, second = bake.run().retire_others()
+    assert first.state.warnings == ("old images of group bare were not removed: later",)
+    assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 
 
 def test_a_group_that_is_not_there_is_named() -> None:

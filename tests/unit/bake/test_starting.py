@@ -13,7 +13,7 @@ from rollcall.aws.executions import UNFINISHED, Execution, Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
-from rollcall.bake.invocation import read_invocation
+from rollcall.bake.invocation import read_invocation, retire_others_event
 from rollcall.bake.moments import LATE_AFTER, moment_text
 from rollcall.bake.starting import LEAST_TIME, RETIRE_EVERY, BakeStarter
 from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
@@ -244,8 +244,16 @@ def test_old_images_are_retired_four_times_a_day(scene: Scene) -> None:
         scene.now = NOW - NOW % RETIRE_EVERY + run * 300.0
         retired += len(scene.run().outcome.retired)
     assert retired == 4
-    assert {read_invocation(each).step for each in scene.functions.sent} == {"retire"}
+    assert [read_invocation(each).step for each in scene.functions.sent] == ["retire", "retire_others"] * 4
     assert scene.run(every=None).outcome.retired == []
+
+
+def test_images_of_groups_without_tags_are_retired_by_runs_over_all_groups(scene: Scene) -> None:
+    scene.now = NOW - NOW % RETIRE_EVERY
+    scene.run(["web"])
+    assert scene.functions.sent == []
+    scene.run()
+    assert scene.functions.sent == [retire_others_event()]
 
 
 def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -> None:
@@ -253,7 +261,7 @@ def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -
     scene.group("web", "weekly")
     scene.now = NOW - NOW % RETIRE_EVERY
     outcome = scene.run().outcome
-    assert (outcome.retired, scene.functions.sent) == ([], [])
+    assert (outcome.retired, scene.functions.sent) == ([], [retire_others_event()])
     assert list(outcome.errors) == ["bakes of group web"]
 
 

@@ -88,14 +88,14 @@ def test_what_became_of_an_invocation(answer: Any, log: str, failed: bool, code:
     assert words in result.words
 
 
-RETIRED = {"group": "web", "execution": "", "phase": "ended", "removed": ["version 2 was deleted: it is old"]}
+RETIRED = {"group": "web", "execution": "", "phase": "ended", "removed": ["deleted version 2: it is old"]}
 RETIRED |= {"retained": ["ami-1 stays: it is in use"], "warnings": []}
 
 
 def test_what_went_and_what_stays_of_old_images_is_a_line_each() -> None:
     result = outcome({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
     assert result.code == ExitCode.OK
-    assert result.lines == ("removed: version 2 was deleted: it is old", "kept: ami-1 stays: it is in use")
+    assert result.lines == ("deleted version 2: it is old", "ami-1 stays: it is in use")
     nothing = RETIRED | {"removed": [], "retained": []}
     none = outcome({"bake": nothing, "next": "succeeded"}, "", failed=False)
     assert none.lines == ("no image and no version of the group goes",)

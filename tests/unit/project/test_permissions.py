@@ -47,6 +47,7 @@ MAY_LAUNCH = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
 STARTS_BAKES = {"states:StartExecution", "states:ListExecutions", "lambda:InvokeFunction"}
 READS_BAKES = {"states:DescribeExecution"}
 ENDS_WHAT_IT_MADE = {
+    "ec2:StopInstances",
     "ec2:TerminateInstances",
     "ec2:DisableImage",
     "ec2:DeregisterImage",
@@ -386,11 +387,16 @@ def test_what_a_bake_launches_or_makes_has_its_tag_and_only_that_may_be_ended_or
     for sid in ("ImageBuilders", "RetireImages"):
         assert BAKES[sid]["Condition"] == {"StringEquals": OURS}, sid
     of_no_group = {"aws:ResourceTag/aws:autoscaling:groupName": "true"}
-    assert BAKES["TerminateInstances"]["Condition"] == {"StringEquals": OURS, "Null": of_no_group}
-    ending = {action for sid in ("TerminateInstances", "RetireImages") for action in as_list(BAKES[sid]["Action"])}
+    for sid in ("StopBuilders", "TerminateInstances"):
+        assert BAKES[sid]["Condition"] == {"StringEquals": OURS, "Null": of_no_group}, sid
+    ending = {
+        action
+        for sid in ("StopBuilders", "TerminateInstances", "RetireImages")
+        for action in as_list(BAKES[sid]["Action"])
+    }
     assert ending == ENDS_WHAT_IT_MADE
     for action in ENDS_WHAT_IT_MADE:
-        assert statement_of("BakeRole", action)["Sid"] in ("TerminateInstances", "RetireImages")
+        assert statement_of("BakeRole", action)["Sid"] in ("StopBuilders", "TerminateInstances", "RetireImages")
 
 
 def test_a_builder_is_launched_from_images_of_named_owners_and_into_what_only_stands_there() -> None:

@@ -1,7 +1,7 @@
 """EC2: instances that a bake launches outside of groups, without a launch template: its builder, and its test's.
 
 Methods raise AwsUnavailable for what passes by itself, AwsDenied or AwsRejected for the rest. Fields and codes are
-those of the Amazon EC2 API reference (RunInstances, TerminateInstances; "Error codes for the Amazon EC2 API").
+those of the Amazon EC2 API reference (RunInstances, StopInstances, TerminateInstances; "Error codes").
 """
 
 from __future__ import annotations
@@ -88,6 +88,11 @@ class Builders(RegionalClients):
                 for raw in reservation["Instances"]
             ]
         return [each for each in found if GROUP_TAG not in each.tags]
+
+    def stop(self, instance_id: str) -> None:
+        """Stop an instance, whatever its behaviour at a shutdown of its own. It takes EC2 a while."""
+        with aws_errors(f"StopInstances {instance_id}"):
+            self._ec2.stop_instances(InstanceIds=[instance_id])
 
     def terminate(self, instance_ids: Collection[str]) -> None:
         """Terminate instances. One that is terminated already, or that EC2 does not know any more, is no error.

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from rollcall.domain.errors import RollcallError
 
 from .client import AWS_CALLS_AT_ONCE, aws_errors
-from .images import Images
+from .images import VALUES_PER_FILTER, Images
 from .instance_refreshes import ACTIVE
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 IMAGES_PER_REFERENCES = 10  # DescribeImageReferences' maximum of images (API reference)
 VERSION_DEPTH = "10000"  # its maximum, and that of a template's versions
-VALUES_PER_FILTER = 200  # EC2's maximum of values in one filter
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum, and DescribeLaunchConfigurations'
 ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")  # states of instances but terminated
 FLEETS_GONE = frozenset({"deleted", "deleted-running", "deleted-terminating"})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
+from rollcall.domain.bake_tags import GROUP_TAGS
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
@@ -28,7 +29,7 @@ from .imaging import Imaging
 from .invocation import STEPS
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import RetentionRequest, Retiring
+from .retiring import TIME_NEEDED, RetentionRequest, Retiring, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -182,7 +183,7 @@ class BakeRun:
         keep = int(state.request["keep"]) - 1
         try:
             report = self._retiring.retire(
-                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True)
+                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True, before=state.from_version)
             )
         except RollcallError as error:
             return [cut(f"which old images would go could not be read: {error}")]
@@ -194,14 +195,40 @@ class BakeRun:
 
     # Upkeep, for reconcile
 
+    def _at_work(self, group: str) -> list[str]:
+        """The names of the bakes and cycles of a group that run."""
+        machines = (self._bake.machine, self._bake.cycle_machine)
+        return [name for machine in machines for name in running_of_group(machine, group)]
+
     def sweep(self) -> Swept:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
 
+    def retire_others(self) -> list[StepAnswer]:
+        """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
+
+        A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
+        Raises what AWS fails at before the first group.
+        """
+        answers = []
+        for group, image_ids in sorted(self._aws.images_by_group().items()):
+            if self._seconds_left() < TIME_NEEDED:
+                break
+            try:
+                details = self._aws.details(group)
+                if details is None:
+                    answers.append(_noted(group, images_left(group, image_ids)))
+                elif not details.group.tags.keys() & set(GROUP_TAGS):
+                    answers.append(self.retire(group, dry_run=False, force=False))
+            except RollcallError as error:
+                answers.append(_noted(group, f"old images of group {group} were not removed: {error}"))
+        return answers
+
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
 
-        Raises BadSettings for tags that cannot be read, and what AWS fails at.
+        Nothing goes while a cycle or a bake of the group runs, which may go back to any of its versions. Raises
+        BadSettings for tags that cannot be read, and what AWS fails at.
         """
         from .request import read_request, require_readable_tags
 
@@ -209,6 +236,10 @@ class BakeRun:
         if details is None:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
+        running = [] if dry_run else self._at_work(group)
+        if running:
+            words = f"all of it stays for now: {', '.join(running)} is at work on group {group}"
+            return StepAnswer(BakeState(group, phase=Phase.ENDED, retained=(words,)), "succeeded")
         asked = RetentionRequest(
             group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
         )
@@ -216,3 +247,7 @@ class BakeRun:
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
         state = replace(state, warnings=report.warnings)
         return StepAnswer(state, "succeeded", news=report.news(state))
+
+
+def _noted(group: str, warning: str) -> StepAnswer:
+    return StepAnswer(BakeState(group, phase=Phase.ENDED, warnings=(warning,)), "succeeded")

@@ -20,7 +20,7 @@ from rollcall.workflow.invocation import ENDED, settling_event
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 
 from .due import due_bake
-from .invocation import retire_event, sweep_event
+from .invocation import retire_event, retire_others_event, sweep_event
 from .moments import is_late
 from .request import require_readable_tags
 from .state import BakeResult
@@ -96,6 +96,8 @@ class BakeStarter:
                     self.outcome.errors[f"bakes of group {each.group.name}"] = error
         if only is None:
             self._require_time()
+            if self._retires(every):
+                self._functions.send(self._function, retire_others_event())
             self._settle(self._builders.instances_of_bakes(), every)
         return self.outcome
 
