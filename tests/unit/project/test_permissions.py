@@ -136,6 +136,7 @@ PERMITTED = {
         "autoscaling:DescribeNotificationConfigurations",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "ec2:DescribeLaunchTemplates",
         "elasticloadbalancing:DescribeTargetGroups",
         "events:DescribeRule",
         "events:ListTargetsByRule",
