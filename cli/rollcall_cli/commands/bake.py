@@ -37,7 +37,8 @@ def bake(
         str | None, typer.Option(metavar="NAME", help="the job that makes the image of the builder; else the tag's")
     ] = None,
     inventory: Annotated[
-        str | None, typer.Option(metavar="NAME", help="that the builder's host is made in; else the tag's")
+        str | None,
+        typer.Option(metavar="NAME", help="the inventory in which the builder gets its host; else the tag's"),
     ] = None,
     instance_type: Annotated[
         str | None, typer.Option(metavar="TYPE", help="of the builder; else the launch template's")
@@ -52,7 +53,8 @@ def bake(
         ),
     ] = None,
     roll_out: Annotated[
-        bool | None, typer.Option("--roll-out/--no-roll-out", help="cycle the group to the image; else yes")
+        bool | None,
+        typer.Option("--roll-out/--no-roll-out", help="cycle the group to the image; it is, unless the tag says no"),
     ] = None,
     smoke: Annotated[
         Smoke | None, typer.Option(help="how the image is tried before it is rolled out; else boot")

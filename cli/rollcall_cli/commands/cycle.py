@@ -46,7 +46,12 @@ def cycle(
         int | None, typer.Option(min=0, metavar="SECONDS", help="so long at each checkpoint; else 3600")
     ] = None,
     bake_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="so long at the end, before it counts; else 0")
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="watch the new version so long (AWS: bake time) before the cycle is over; else 0",
+        ),
     ] = None,
     skip_matching: Annotated[
         bool | None,
