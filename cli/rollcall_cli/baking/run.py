@@ -14,24 +14,25 @@ from rollcall_cli.cycling.executions import CycleExecutions
 from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own, stop, with_refresh
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
-from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
-from . import listing
+from .ending import answer_of, ending_of
 from .executions import BakeExecution, BakeExecutions
 from .following import display
-from .words import answer_of, code_of, ending_of
+from .listing import listed
 
 if TYPE_CHECKING:
     from rollcall.bake.state import BakeState
     from rollcall_cli.cycling.executions import CycleExecution
-    from rollcall_cli.cycling.words import Ending
     from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.endings import Ending
     from rollcall_cli.workflows.executions import Execution
     from rollcall_cli.workflows.following import Display
+    from rollcall_cli.workflows.listing import Listed
 
 TO_STOP = "states:StopExecution"
 CAUSE = "rollcall bake --cancel"
@@ -59,7 +60,7 @@ def bake_executions(stack: str) -> BakeExecutions:
 class BakeRun(WorkflowRun[BakeExecution]):
     """One run of the command. group: empty for the list. key: as the operator gave it."""
 
-    noun = "bake"
+    noun, done = "bake", "baked"
 
     def __init__(self, executions: BakeExecutions, group: str, key: str | None, given: Given, *, as_json: bool) -> None:
         super().__init__(executions, group, key, given, lambda seconds: sleep(seconds), as_json=as_json)
@@ -81,25 +82,9 @@ class BakeRun(WorkflowRun[BakeExecution]):
         """How it ended, for a program."""
         return answer_of(execution, url, attached=attached)
 
-    def code(self, execution: BakeExecution) -> ExitCode:
-        """What the command ends with."""
-        return code_of(execution)
-
-    def list_latest(self) -> ExitCode:
-        """The last bakes of all groups."""
-        bakes = [listing.listed(each) for each in self._asked(self._latest)]
-        if self._as_json:
-            print_json(listing.answer_of(bakes))
-        elif bakes:
-            console().print(listing.table(bakes))
-        else:
-            print("No group was baked in the last 90 days.")
-        return ExitCode.OK
-
-    def _latest(self) -> list[Execution[BakeState]]:
-        """The last bakes; those that are over with their last state, which has image and version."""
-        found = self._bakes.latest(listing.LISTED)
-        return [each if each.running else self._bakes.with_state(each) for each in found]
+    def listed(self, execution: Execution[BakeState]) -> Listed:
+        """It as the list shows it."""
+        return listed(execution)
 
     def cancel(self, questions: Questions) -> ExitCode:
         """Stop the bake that runs; the bake function then terminates what it has launched.

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rollcall.bake.request import Smoke
-from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.baking.request import BakeOptions, request_of
 from rollcall_cli.baking.run import BakeRun, bake_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-AT_ONCE = "{} and {} are two things: name one."
+from rollcall_cli.workflows.ways import require_one_way
 
 
 def bake(
@@ -101,7 +95,7 @@ def bake(
         instance_profile, pin,
     )  # fmt: skip
     ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel}
-    _require_one_way([name for name, named in ways.items() if named], wanted, key, group)
+    require_one_way("bake", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = BakeRun(bake_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
     if group is None:
@@ -111,18 +105,3 @@ def bake(
     if cancel:
         return run.cancel(Questions.of(yes=yes))
     return run.start(request_of(group, wanted, dry_run=dry_run))
-
-
-def _require_one_way(ways: Sequence[str], wanted: BakeOptions, key: str | None, group: str | None) -> None:
-    """Raises NotRun where options do not go together."""
-    if len(ways) > 1:
-        raise NotRun(AT_ONCE.format(*ways[:2]))
-    way = ways[0] if ways else ""
-    if group is None and (way or key is not None or wanted.given):
-        raise NotRun("Name the group. Without one, and without these options, the last bakes are listed.")
-    if way in ("--watch", "--cancel") and wanted.given:
-        raise NotRun(f"{way} is about a bake that is there: options of a new one change nothing about it.")
-    if key is not None and way in ("--dry-run", "--cancel"):
-        raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one bake runs at most.")
-    if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
-        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rollcall.cycle.request import Follow, Protected, Standby
-from rollcall.workflow.names import DRY_KEY
 from rollcall_cli.cycling.refresh import Stop
 from rollcall_cli.cycling.request import CycleOptions, OnFailure, request_of
 from rollcall_cli.cycling.run import CycleRun, cycle_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-AT_ONCE = "{} and {} are two things: name one."
+from rollcall_cli.workflows.ways import require_one_way
 
 
 def cycle(
@@ -107,7 +101,7 @@ def cycle(
         follow_, tuple(alarm or ()), protected, standby, verify_seconds,
     )  # fmt: skip
     ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
-    _require_one_way([name for name, named in ways.items() if named], wanted, key, group)
+    require_one_way("cycle", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = CycleRun(cycle_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
     if group is None:
@@ -117,18 +111,3 @@ def cycle(
     if cancel or rollback:
         return run.stop(Stop.CANCEL if cancel else Stop.ROLLBACK, Questions.of(yes=yes))
     return run.start(request_of(group, wanted, dry_run=dry_run))
-
-
-def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None, group: str | None) -> None:
-    """Raises NotRun where options do not go together."""
-    if len(ways) > 1:
-        raise NotRun(AT_ONCE.format(*ways[:2]))
-    way = ways[0] if ways else ""
-    if group is None and (way or key is not None or wanted.given):
-        raise NotRun("Name the group. Without one, and without these options, the last cycles are listed.")
-    if way in ("--watch", "--cancel", "--rollback") and wanted.given:
-        raise NotRun(f"{way} is about a cycle that is there: options of a new one change nothing about it.")
-    if key is not None and way in ("--dry-run", "--cancel", "--rollback"):
-        raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one cycle runs at most.")
-    if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
-        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")

@@ -169,10 +169,11 @@ class Executions[S]:
         return [each for each in map(self.read, found) if each.running and not each.is_dry_run]
 
     def latest(self, most: int) -> list[Execution[S]]:
-        """The last of all groups, the newest first, dry runs among them; without their states while they run."""
+        """The last of all groups, the newest first, dry runs among them; each that is over with its last state."""
         with aws_errors(f"the list of {self._kind.noun}s"):
             answer = self._client.list_executions(stateMachineArn=self._machine, maxResults=most)
-        return [self.described(each["executionArn"]) for each in answer["executions"][:most]]
+        found = [self.described(each["executionArn"]) for each in answer["executions"][:most]]
+        return [each if each.running else self.with_state(each) for each in found]
 
     def stop(self, arn: str, cause: str) -> None:
         """End an execution; none of its steps comes after that."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -14,7 +16,7 @@ from .executions import Execution
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 REFRESHES = 2  # a second: its seconds pass also while nothing is read
 
@@ -59,3 +61,10 @@ class LivePicture[E: Execution[Any]](ABC):
         if self._shown is None:
             return Text(f"reading the {self.noun}")
         return self.draw(self._shown, self._monotonic() - self._read_at)
+
+
+def on_terminal[P: LivePicture[Any]](picture: Callable[[Console], P]) -> P | None:
+    """The picture, only where nothing else reads what is printed: both streams are a terminal."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return picture(Console(stderr=True, highlight=False, markup=False))
+    return None

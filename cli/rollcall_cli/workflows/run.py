@@ -14,20 +14,24 @@ from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
 from rollcall.workflow.names import DRY_KEY, is_dry_run, timestamp_key
+from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
 
+from . import listing
+from .endings import code_of
 from .executions import Execution, Executions, Started
 from .following import follow
+from .listing import LISTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rollcall_cli.cycling.words import Ending
-    from rollcall_cli.exit_codes import ExitCode
     from rollcall_cli.options import Given
 
+    from .endings import Ending
     from .following import Display
+    from .listing import Listed
 
 TO_START = "states:StartExecution"
 TO_READ = "states:DescribeExecution, states:GetExecutionHistory and states:ListExecutions"
@@ -35,9 +39,13 @@ REFUSED = "refused"  # the result of either
 
 
 class WorkflowRun[E: Execution[Any]](ABC):
-    """One run of a command. group: empty for the list. key: as the operator gave it. noun: "cycle" or "bake"."""
+    """One run of a command. group: empty for the list. key: as the operator gave it. noun: "cycle" or "bake".
+
+    done: "cycled" or "baked".
+    """
 
     noun: ClassVar[str]
+    done: ClassVar[str]
 
     def __init__(
         self,
@@ -73,8 +81,19 @@ class WorkflowRun[E: Execution[Any]](ABC):
         """How it ended, for a program."""
 
     @abstractmethod
-    def code(self, execution: E) -> ExitCode:
-        """What the command ends with."""
+    def listed(self, execution: Execution[Any]) -> Listed:
+        """It as the list shows it."""
+
+    def list_latest(self) -> ExitCode:
+        """The last of all groups."""
+        rows = [self.listed(each) for each in self._asked(lambda: self._executions.latest(LISTED))]
+        if self._as_json:
+            print_json(listing.answer_of(rows, self.noun))
+        elif rows:
+            console().print(listing.table(rows, self.noun))
+        else:
+            print(f"No group was {self.done} in the last 90 days.")
+        return ExitCode.OK
 
     def start(self, request: Mapping[str, Any]) -> ExitCode:
         """A new one, or the one that there is with this key; followed to its end."""
@@ -126,7 +145,7 @@ class WorkflowRun[E: Execution[Any]](ABC):
             progress_line(self._how_to_go_on(started))
             raise
         self._print(execution, attached=started.attached)
-        return self.code(execution)
+        return code_of(execution)
 
     def _say_attached(self, there: E, wanted: Mapping[str, Any] | None) -> None:
         words = "is running" if there.running else "is over"

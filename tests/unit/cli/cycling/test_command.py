@@ -330,7 +330,7 @@ def test_what_was_not_put_back_is_said_whatever_came_before(command: Command, re
     command.aws.script = [Turn(state()), Turn(ended(result), "FAILED", "Sandbox.Timedout", "Task timed out")]
     done = command("web", code=ExitCode.ACT)
     assert words in done.stdout
-    assert "something may be left to put back: Sandbox.Timedout: Task timed out\n" in done.stdout
+    assert "something may be left: Sandbox.Timedout: Task timed out\n" in done.stdout
 
 
 def test_an_instance_is_shown_once_at_each_stage_also_where_the_list_left_it_out_meanwhile(command: Command) -> None:

@@ -1,0 +1,130 @@
+"""How a cycle or a bake ended, as far as both say it alike: the exit code, a heading, objections. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rollcall_cli.exit_codes import ExitCode
+from rollcall_cli.times import shortly
+
+from .executions import Execution, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from rollcall.domain.objections import Objection
+
+type Json = dict[str, Any]
+
+ENDED_OUTSIDE = {
+    Status.ABORTED: "its execution was stopped by hand",
+    Status.TIMED_OUT: "its execution ran out of time",
+}
+REFUSED, DRY_RUN, FAILED = "refused", "dry run", "failed"  # results that both kinds have
+ENDED_AS = {"rolled back": "was rolled back", "cancelled": "was cancelled"}
+
+
+class Ending(NamedTuple):
+    """How one ended: a sentence, what else there is to know line by line, and whether all is well."""
+
+    heading: str
+    lines: Sequence[str]
+    well: bool
+
+
+class Kind[E: Execution[Any]](NamedTuple):
+    """What a kind of workflow says of its end.
+
+    noun: "cycle" or "bake". untouched: what a refusal came before. settled: what Rollcall does after an end that no
+    step brought about. well: by result, the sentence of one that needs one of its own, without its end. lines: what
+    there is to know.
+    """
+
+    noun: str
+    untouched: str
+    settled: str
+    well: Callable[[E], Mapping[str, str]]
+    lines: Callable[[E], Iterable[str]]
+
+
+def code_of(execution: Execution[Any]) -> ExitCode:
+    """What the command ends with: OK only for what did what it was asked for."""
+    state = execution.state
+    if state is None or state.result is None or execution.status not in (Status.SUCCEEDED, Status.FAILED):
+        return ExitCode.ACT
+    if is_refused(state):
+        return ExitCode.REFUSED
+    return ExitCode.OK if state.result.went_well and execution.status == Status.SUCCEEDED else ExitCode.ACT
+
+
+def is_refused(state: Any) -> bool:
+    """Whether pre-flight refused it, or would."""
+    return bool(state.result == REFUSED or (state.result == DRY_RUN and state.objections))
+
+
+def ending_of[E: Execution[Any]](execution: E, kind: Kind[E]) -> Ending:
+    """How one ended by its own steps, for an operator."""
+    state = execution.state
+    if state is None or state.result is None:
+        group = str(execution.request.get("group", ""))
+        return Ending(
+            f"The {kind.noun} of group {group!r} FAILED: {error_words(execution)}", (kind.settled,), well=False
+        )
+    lines = [*objection_lines(state.objections), *kind.lines(execution)]
+    if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result
+        lines += [f"the last step failed, so that something may be left: {error_words(execution)}", kind.settled]
+    return Ending(_heading(execution, kind), lines, code_of(execution) == ExitCode.OK)
+
+
+def error_words(execution: Execution[Any]) -> str:
+    """Why one ended whose steps do not say it."""
+    said = ": ".join(filter(None, (execution.error, execution.cause)))
+    return said or "its steps do not say how it ended: is the stack of another version than this command?"
+
+
+def _heading[E: Execution[Any]](execution: E, kind: Kind[E]) -> str:
+    state: Any = execution.state
+    of_group, reason = f"{kind.noun} of group {state.group!r}", f": {state.reason}" if state.reason else "."
+    if state.result.went_well and execution.status != Status.SUCCEEDED:
+        return f"The {of_group} FAILED at its last step, after it had ended as: {state.result}{reason}"
+    if own := kind.well(execution).get(state.result):
+        return f"{own}{reason}"
+    if state.result == DRY_RUN and not state.objections:
+        return f"Dry run: nothing speaks against a {of_group}. Nothing was changed."
+    if is_refused(state):
+        for_what = f", for {number(len(state.objections), 'objection')}." if state.objections else reason
+        if state.result == DRY_RUN:
+            return f"Dry run: a {of_group} would be refused{for_what}"
+        before = f" before anything was {kind.untouched}" if state.objections else ""
+        return f"The {of_group} was refused{before}{for_what}"
+    return f"The {of_group} {ENDED_AS.get(state.result, 'FAILED')} after {shortly(execution.seconds)}{reason}"
+
+
+def objection_lines(objections: Iterable[Objection]) -> Iterator[str]:
+    """Each objection with its remedy."""
+    for each in objections:
+        yield f"{each.what}: {each.reason}"
+        yield f"  remedy: {each.remedy}"
+
+
+def number(many: int, what: str) -> str:
+    """So many of something: "1 objection", "2 objections"."""
+    return f"{many:,} {what}{'' if many == 1 else 's'}"
+
+
+def answer_of(execution: Execution[Any], noun: str, url: str, *, attached: bool) -> Json:
+    """How one ended, for a program. Times in epoch seconds."""
+    state = execution.state
+    return {
+        "group": execution.request.get("group"),
+        noun: execution.name,
+        "execution": execution.arn,
+        "execution_url": url,
+        "attached": attached,
+        "status": str(execution.status),
+        "result": str(state.result) if state and state.result else None,
+        "reason": state.reason if state else error_words(execution),
+        "began": execution.began,
+        "ended": execution.ended,
+        "state": state.to_json() if state else None,
+    }
