@@ -71,7 +71,7 @@ def _ended_outside(execution: BakeExecution, group: str) -> Ending:
     else:
         why = ENDED_OUTSIDE[execution.status]
         heading = f"The bake of group {group!r} did not come to its end, in phase {phase}: {why}."
-    return Ending(heading, tuple(_left(execution.state, group)), well=False)
+    return Ending(heading, tuple(_left(execution.state, group)))
 
 
 def _left(state: BakeState | None, group: str) -> Iterator[str]:

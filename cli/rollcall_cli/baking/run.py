@@ -10,12 +10,14 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.domain.errors import RollcallError
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.cycling.executions import CycleExecutions
 from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own, stop, with_refresh
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE, NoResource, physical_id
+from rollcall_cli.workflows.endings import CANCELLED, code_of
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
@@ -95,16 +97,21 @@ class BakeRun(WorkflowRun[BakeExecution]):
         if arn is None:
             raise NotRun(f"No bake runs for group {self._group!r}: nothing was changed.")
         bake = self._asked(lambda: self._bakes.read_whole(arn))
-        rolling_out = bake.cycle if bake.cycle is not None and bake.cycle.running else None
-        question = OF_ROLL_OUT if rolling_out else QUESTION
+        if bake.cycle is not None and not bake.cycle.running:
+            back = f" To go back, once the bake has ended: {self._back()}" if code_of(bake.cycle) == ExitCode.OK else ""
+            raise NotRun(f"Too late: the roll-out for group {self._group!r} is over. {NOTHING}{back}")
+        question = OF_ROLL_OUT if bake.cycle is not None else QUESTION
         if not questions.agree(question.format(group=self._group)):
-            progress_line("Nothing was changed.")
+            progress_line(NOTHING)
             return ExitCode.NOT_RUN
-        if rolling_out:
+        if bake.cycle is not None:
             self._stop_cycle(arn)
         else:
             self._stop_execution(arn)
-        return self._follow(Started(arn, attached=True))
+        return self._follow(Started(arn, attached=True), stopped=CANCELLED)
+
+    def _back(self) -> str:
+        return command("rollcall", "rollback", *self._given.rollcall, *operand(self._group))
 
     def _stop_execution(self, arn: str) -> None:
         try:
@@ -112,6 +119,7 @@ class BakeRun(WorkflowRun[BakeExecution]):
         except RollcallError as error:
             raise NotRun(in_words(error, TO_STOP)) from error
         note_change()
+        progress_line("The bake is stopped.")
 
     def _stop_cycle(self, arn: str) -> None:
         """Cancel the refresh alone: the cycle and the bake see that, record it, and end."""
@@ -124,5 +132,5 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
         execution = self._asked(lambda: with_refresh(cycle, self._sleep))
         refreshes = InstanceRefreshes(arn.split(":")[3])
-        require_its_own(execution, active(refreshes, self._group))
-        stop(refreshes, self._group, Stop.CANCEL)
+        require_its_own(execution, active(refreshes, self._group), self._back())
+        stop(refreshes, execution, Stop.CANCEL, self._back())

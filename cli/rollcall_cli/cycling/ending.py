@@ -32,7 +32,7 @@ def ending_of(execution: CycleExecution) -> Ending:
     """How a cycle ended, for an operator."""
     if execution.status in ENDED_OUTSIDE:
         group, why = str(execution.request.get("group", "")), ENDED_OUTSIDE[execution.status]
-        return Ending(f"The cycle of group {group!r} did not come to its end: {why}.", (SETTLED,), well=False)
+        return Ending(f"The cycle of group {group!r} did not come to its end: {why}.", (SETTLED,))
     return endings.ending_of(execution, CYCLE)
 
 

@@ -9,6 +9,7 @@ import boto3
 
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import progress_line
@@ -20,7 +21,7 @@ from .ending import answer_of, ending_of
 from .executions import CycleExecution, CycleExecutions
 from .following import display
 from .listing import listed
-from .refresh import QUESTIONS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
+from .refresh import QUESTIONS, RESULTS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
 
 if TYPE_CHECKING:
     from rollcall_cli.options import Given
@@ -79,12 +80,21 @@ class CycleRun(WorkflowRun[CycleExecution]):
             raise NotRun(f"No cycle of Rollcall's runs for group {self._group!r}: nothing was changed.")
         execution = self._asked(lambda: with_refresh(lambda: self.read(arn), self._sleep))
         refreshes = InstanceRefreshes(arn.split(":")[3])
-        shown = require_its_own(execution, active(refreshes, self._group))
+        back = self._back(execution)
+        shown = require_its_own(execution, active(refreshes, self._group), back)
         if shown.status == UNDER_WAY[how]:
             progress_line(f"That is under way already: {shown.status}. {shown.reason}".rstrip())
         elif questions.agree(QUESTIONS[how].format(group=self._group)):
-            stop(refreshes, self._group, how)
+            stop(refreshes, execution, how, back)
         else:
             progress_line("Nothing was changed.")
             return ExitCode.NOT_RUN
-        return self._follow(Started(arn, attached=True))
+        return self._follow(Started(arn, attached=True), stopped=RESULTS[how])
+
+    def _back(self, execution: CycleExecution) -> str:
+        """The command that goes back to the version before; empty where the cycle came from no other."""
+        state = execution.state
+        if state is None or state.from_version in ("", state.target_version):
+            return ""
+        version = ("--version", state.from_version)
+        return command("rollcall", "cycle", *version, *self._given.rollcall, *operand(self._group))

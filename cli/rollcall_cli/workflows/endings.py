@@ -20,16 +20,15 @@ ENDED_OUTSIDE = {
     Status.ABORTED: "its execution was stopped by hand",
     Status.TIMED_OUT: "its execution ran out of time",
 }
-REFUSED, DRY_RUN, FAILED = "refused", "dry run", "failed"  # results that both kinds have
-ENDED_AS = {"rolled back": "was rolled back", "cancelled": "was cancelled"}
+REFUSED, DRY_RUN, ROLLED_BACK, CANCELLED = "refused", "dry run", "rolled back", "cancelled"  # results of both kinds
+ENDED_AS = {ROLLED_BACK: "was rolled back", CANCELLED: "was cancelled"}
 
 
 class Ending(NamedTuple):
-    """How one ended: a sentence, what else there is to know line by line, and whether all is well."""
+    """How one ended: a sentence, what else there is to know line by line."""
 
     heading: str
     lines: Sequence[str]
-    well: bool
 
 
 class Kind[E: Execution[Any]](NamedTuple):
@@ -57,6 +56,15 @@ def code_of(execution: Execution[Any]) -> ExitCode:
     return ExitCode.OK if state.result.went_well and execution.status == Status.SUCCEEDED else ExitCode.ACT
 
 
+def stopped_as(execution: Execution[Any], result: str) -> bool:
+    """Whether it ended as an operator wanted who stopped it: as cancelled, or rolled back, and nothing is left."""
+    if execution.is_cancelled:
+        return result == CANCELLED
+    state = execution.state
+    own = state is not None and state.result == result and execution.status == Status.FAILED
+    return own and execution.error in ("", result)
+
+
 def is_refused(state: Any) -> bool:
     """Whether pre-flight refused it, or would."""
     return bool(state.result == REFUSED or (state.result == DRY_RUN and state.objections))
@@ -67,13 +75,11 @@ def ending_of[E: Execution[Any]](execution: E, kind: Kind[E]) -> Ending:
     state = execution.state
     if state is None or state.result is None:
         group = str(execution.request.get("group", ""))
-        return Ending(
-            f"The {kind.noun} of group {group!r} FAILED: {error_words(execution)}", (kind.settled,), well=False
-        )
+        return Ending(f"The {kind.noun} of group {group!r} FAILED: {error_words(execution)}", (kind.settled,))
     lines = [*objection_lines(state.objections), *kind.lines(execution)]
     if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result
         lines += [f"the last step failed, so that something may be left: {error_words(execution)}", kind.settled]
-    return Ending(_heading(execution, kind), lines, code_of(execution) == ExitCode.OK)
+    return Ending(_heading(execution, kind), lines)
 
 
 def error_words(execution: Execution[Any]) -> str:

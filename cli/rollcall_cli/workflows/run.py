@@ -19,7 +19,7 @@ from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
 
 from . import listing
-from .endings import code_of
+from .endings import code_of, stopped_as
 from .executions import Execution, Executions, Started
 from .following import follow
 from .listing import LISTED
@@ -124,14 +124,17 @@ class WorkflowRun[E: Execution[Any]](ABC):
             )
         return self._follow(Started(arn, attached=True))
 
-    def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None) -> ExitCode:
-        """To its end. wanted: the request of one that was to be started, and was there already."""
+    def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None, stopped: str = "") -> ExitCode:
+        """To its end. wanted: the request of one that was to be started, and was there already.
+
+        stopped: the result that this run asked for, which is then no failure.
+        """
         unsaid = wanted is not None
 
         def read() -> E:
             nonlocal unsaid
             execution = self.read(started.arn)
-            if unsaid:
+            if wanted is not None and unsaid:
                 self._say_attached(execution, wanted)
                 unsaid = False
             return execution
@@ -144,19 +147,22 @@ class WorkflowRun[E: Execution[Any]](ABC):
         except KeyboardInterrupt:
             progress_line(self._how_to_go_on(started))
             raise
-        self._print(execution, attached=started.attached)
-        return code_of(execution)
+        code = ExitCode.OK if stopped_as(execution, stopped) else code_of(execution)
+        self._print(execution, code, attached=started.attached)
+        return code
 
-    def _say_attached(self, there: E, wanted: Mapping[str, Any] | None) -> None:
+    def _say_attached(self, there: E, wanted: Mapping[str, Any]) -> None:
+        """Raises NotRun where the one that is there was started with other options than those wanted."""
         words = "is running" if there.running else "is over"
+        if there.request != wanted:
+            raise NotRun(
+                f"A {self.noun} with this key is there already, and {words}. It was started with other options: "
+                f"{json.dumps(there.request, sort_keys=True)}. Nothing was started: for a {self.noun} with yours give "
+                "another --key."
+            )
         progress_line(f"A {self.noun} with this key is there already, and {words}: this shows it, and starts none.")
         if there.state and there.state.result == REFUSED:
             progress_line("It was refused then, and changed nothing. To try again give another --key.")
-        if there.request != wanted:
-            progress_line(
-                f"It was started with other options: {json.dumps(there.request, sort_keys=True)}. For a {self.noun} "
-                "with yours give another --key."
-            )
 
     def _how_to_go_on(self, started: Started) -> str:
         if is_dry_run(started.name, self._group):
@@ -168,21 +174,22 @@ class WorkflowRun[E: Execution[Any]](ABC):
         }
         return f"The {self.noun} goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
 
-    def _print(self, execution: E, *, attached: bool) -> None:
+    def _print(self, execution: E, code: ExitCode, *, attached: bool) -> None:
         """How it ended. Where that is not read any more the exit code says it all the same."""
         url = execution_url(execution.arn)
         try:
             if self._as_json:
                 print_json(self.answer(execution, url, attached=attached))
             else:
-                self._show(self.ending(execution))
+                self._show(self.ending(execution), code)
             sys.stdout.flush()
         except BrokenPipeError:
             silence(sys.stdout)
 
-    def _show(self, ending: Ending) -> None:
+    def _show(self, ending: Ending, code: ExitCode) -> None:
         out = console()
-        out.print(Text(ending.heading, style="bold green" if ending.well else "bold red"), soft_wrap=True)
+        style = "bold green" if code == ExitCode.OK else "bold red"
+        out.print(Text(ending.heading, style=style), soft_wrap=True)
         for line in ending.lines:
             out.print(Text(f"  {line}"), soft_wrap=True)
 

@@ -391,7 +391,7 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
 
 def test_a_bake_that_is_cancelled_is_stopped_and_its_function_terminates_what_it_launched(command: Command) -> None:
     command.runs(Turn(STATE))
-    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    done = command("web", "--cancel", "--yes")
     [stopped] = command.aws.runs.values()
     assert (stopped.status, stopped.cause) == ("ABORTED", "rollcall bake --cancel")
     assert "Rollcall terminates what the bake has launched" in done.stdout
@@ -400,10 +400,23 @@ def test_a_bake_that_is_cancelled_is_stopped_and_its_function_terminates_what_it
 def test_a_roll_out_that_is_cancelled_is_left_to_the_cycle_which_the_bake_records(command: Command) -> None:
     command.cycles(Turn(cycle_state()))
     command.runs(Turn(ROLLING_OUT), Turn(ROLLING_OUT), badly(BakeResult.CANCELLED, **{**MADE, "cycle": CYCLE}))
-    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    done = command("web", "--cancel", "--yes")
     assert command.refreshes.asked == ["web"]
     assert "StopExecution" not in command.aws.asked
     assert "The bake of group 'web' was cancelled" in done.stdout
+
+
+@pytest.mark.parametrize("result", [CycleResult.SUCCEEDED, CycleResult.ROLLED_BACK])
+def test_a_roll_out_that_is_over_is_too_late_to_cancel(command: Command, result: CycleResult) -> None:
+    went_well = result == CycleResult.SUCCEEDED
+    command.cycles(
+        Turn(cycle_state(result=result), "SUCCEEDED" if went_well else "FAILED", "" if went_well else result)
+    )
+    command.runs(Turn(ROLLING_OUT))
+    said = command("web", "--cancel", "--yes", code=ExitCode.NOT_RUN).stderr
+    assert "Too late: the roll-out for group 'web' is over. Nothing was changed." in said
+    assert ("To go back, once the bake has ended: rollcall rollback web" in said) == went_well
+    assert "StopExecution" not in command.aws.asked
 
 
 def test_nothing_is_stopped_before_the_operator_agrees(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -534,10 +534,11 @@ def test_the_same_key_is_the_same_cycle(command: Command, over: bool) -> None:
     assert json.loads(command("web", "--key", "v8", "--json").stdout)["attached"] is True
 
 
-def test_the_same_key_with_other_options_shows_those_that_hold(command: Command) -> None:
+def test_the_same_key_with_other_options_starts_nothing_and_says_those_that_hold(command: Command) -> None:
     command.runs(well(), key="v8", batch=2)
-    done = command("web", "--key", "v8", "--batch", "3")
-    assert 'It was started with other options: {"batch": 2, "group": "web"}.' in done.stderr
+    done = command("web", "--key", "v8", "--batch", "3", code=ExitCode.NOT_RUN)
+    assert 'It was started with other options: {"batch": 2, "group": "web"}. Nothing was started' in done.stderr
+    assert done.stdout == ""
 
 
 def test_without_a_key_each_run_is_a_cycle_of_its_own(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -572,9 +573,11 @@ def test_where_no_cycle_is_there_nothing_is_done(command: Command, way: tuple[st
 )
 def test_a_cycle_is_ended_by_its_refresh_and_followed_on(command: Command, way: str, result: CycleResult) -> None:
     command.runs(Turn(state()), Turn(state(phase=Phase.CANCELLING)), badly(result))
-    done = command("web", way, "--yes", code=ExitCode.ACT)
+    done = command("web", way, "--yes")
     assert command.refreshes.asked == [f"{way.removeprefix('--')} web"]
     assert f"was {result}" in done.stdout
+    assert "the cycle sees that within about 15 s, and ends.\n" in done.stderr
+    command("web", "--watch", code=ExitCode.ACT)  # who only watches has not asked for it
     assert "StopExecution" not in command.aws.asked
 
 
@@ -605,14 +608,23 @@ def test_a_refresh_that_is_not_the_cycles_is_left_alone(command: Command) -> Non
     command.refreshes.shown = Refresh("r-2", "InProgress")
     assert "r-2, is not that of Rollcall's cycle, r-1." in command("web", "--cancel", "--yes", code=2).stderr
     command.refreshes.shown = None
-    assert "has no instance refresh that is active" in command("web", "--cancel", "--yes", code=2).stderr
+    said = command("web", "--cancel", "--yes", code=2).stderr
+    assert "is over, and what came of it is being verified. Nothing was changed." in said
+    assert "To go back, once that has ended: rollcall cycle --version 7 web\n" in said
     assert command.refreshes.asked == []
+
+
+def test_a_cancel_that_comes_to_another_end_has_not_done_what_it_was_asked_for(command: Command) -> None:
+    command.runs(Turn(state()), Turn(ended(CycleResult.CANCELLED), "FAILED", "Sandbox.Timedout", "Task timed out"))
+    command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    command.runs(Turn(state()), badly(CycleResult.FAILED), key="again")
+    command("web", "--cancel", "--yes", code=ExitCode.ACT)
 
 
 def test_a_cycle_in_pre_flight_is_waited_for(command: Command) -> None:
     early = state(refresh_id="", phase=Phase.PREFLIGHT)
     command.runs(Turn(early), Turn(early), Turn(state()), badly(CycleResult.CANCELLED))
-    command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    command("web", "--cancel", "--yes")
     assert command.refreshes.asked == ["cancel web"]
 
 
@@ -634,7 +646,7 @@ def test_a_cycle_that_begins_no_refresh_has_nothing_to_cancel(command: Command, 
     ("ending", "words"),
     [
         (Ending.IRREVERSIBLE, "--cancel stops it where it is"),
-        (Ending.NONE_ACTIVE, "has just ended"),
+        (Ending.NONE_ACTIVE, "Too late: the instance refresh of the cycle"),
         (AwsDenied("AWS refused RollbackInstanceRefresh"), "autoscaling:RollbackInstanceRefresh"),
     ],
     ids=["irreversible", "over", "denied"],
@@ -648,7 +660,7 @@ def test_what_aws_does_not_do_is_said_with_the_remedy(command: Command, ending: 
 def test_one_that_is_being_cancelled_already_is_only_followed(command: Command) -> None:
     command.runs(Turn(state()), badly(CycleResult.CANCELLED))
     command.refreshes.shown = Refresh("r-1", "Cancelling")
-    assert "under way already" in command("web", "--cancel", "--yes", code=ExitCode.ACT).stderr
+    assert "under way already" in command("web", "--cancel", "--yes").stderr
     assert command.refreshes.asked == []
 
 
