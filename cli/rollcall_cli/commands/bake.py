@@ -12,7 +12,7 @@ from rollcall_cli.baking.run import BakeRun, bake_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.workflows.ways import require_one_way
+from rollcall_cli.workflows.ways import agreed, require_one_way
 
 
 def bake(
@@ -73,13 +73,14 @@ def bake(
         typer.Option(metavar="KEY", help="names the bake: the same key of a group is the same bake, for 90 days"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and launch nothing")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="show the last bakes, of this group or of all")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="follow the bake that runs, or show how the last ended")
     ] = False,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="stop the bake that runs; what it launched is terminated")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it cancels")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins or cancels")] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,
@@ -94,14 +95,18 @@ def bake(
         base_image, job_template, inventory, instance_type, keep, roll_out, smoke, only_if_new, user_data,
         instance_profile, pin,
     )  # fmt: skip
-    ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel}
+    ways = {"--list": list_, "--dry-run": dry_run, "--watch": watch, "--cancel": cancel}
     require_one_way("bake", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = BakeRun(bake_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
-    if group is None:
+    if group is None or list_:
         return run.list_latest()
     if watch:
         return run.watch()
     if cancel:
         return run.cancel(Questions.of(yes=yes))
-    return run.start(request_of(group, wanted, dry_run=dry_run))
+    request = request_of(group, wanted, dry_run=dry_run)
+    cycled = "" if roll_out is False else ", and cycle the group to it"
+    if not dry_run and not agreed(f"Bake an image for group {group!r}{cycled}?", yes=yes):
+        return ExitCode.NOT_RUN
+    return run.start(request)

@@ -13,7 +13,7 @@ from rollcall_cli.cycling.run import CycleRun, cycle_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.workflows.ways import require_one_way
+from rollcall_cli.workflows.ways import agreed, require_one_way
 
 
 def cycle(
@@ -76,6 +76,7 @@ def cycle(
         typer.Option(metavar="KEY", help="names the cycle: the same key of a group is the same cycle, for 90 days"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and change nothing")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="show the last cycles, of this group or of all")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="follow the cycle that runs, or show how the last ended")
     ] = False,
@@ -85,7 +86,7 @@ def cycle(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="roll back the cycle that runs, and follow it; see also --on-failure")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it cancels or rolls back")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins, cancels or rolls back")] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,
@@ -100,14 +101,17 @@ def cycle(
         launch_template_version, batch, checkpoints, checkpoint_seconds, bake_seconds, skip_matching, on_failure, pin,
         follow_, tuple(alarm or ()), protected, standby, verify_seconds,
     )  # fmt: skip
-    ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
+    ways = {"--list": list_, "--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
     require_one_way("cycle", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = CycleRun(cycle_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
-    if group is None:
+    if group is None or list_:
         return run.list_latest()
     if watch:
         return run.watch()
     if cancel or rollback:
         return run.stop(Stop.CANCEL if cancel else Stop.ROLLBACK, Questions.of(yes=yes))
-    return run.start(request_of(group, wanted, dry_run=dry_run))
+    request = request_of(group, wanted, dry_run=dry_run)
+    if not dry_run and not agreed(f"Replace every instance of group {group!r}, without downtime?", yes=yes):
+        return ExitCode.NOT_RUN
+    return run.start(request)

@@ -99,7 +99,7 @@ def _heading[E: Execution[Any]](execution: E, kind: Kind[E]) -> str:
         return f"Dry run: nothing speaks against a {of_group}. Nothing was changed."
     if is_refused(state):
         for_what = f", for {number(len(state.objections), 'objection')}." if state.objections else reason
-        if state.result == DRY_RUN:
+        if state.result == DRY_RUN or execution.is_dry_run:
             return f"Dry run: a {of_group} would be refused{for_what}"
         before = f" before anything was {kind.untouched}" if state.objections else ""
         return f"The {of_group} was refused{before}{for_what}"
@@ -119,7 +119,10 @@ def number(many: int, what: str) -> str:
 
 
 def answer_of(execution: Execution[Any], noun: str, url: str, *, attached: bool) -> Json:
-    """How one ended, for a program. Times in epoch seconds."""
+    """How one ended, for a program. Times in epoch seconds, to the millisecond.
+
+    refused: whether pre-flight refused it, or of a dry run would.
+    """
     state = execution.state
     return {
         "group": execution.request.get("group"),
@@ -129,8 +132,9 @@ def answer_of(execution: Execution[Any], noun: str, url: str, *, attached: bool)
         "attached": attached,
         "status": str(execution.status),
         "result": str(state.result) if state and state.result else None,
+        "refused": code_of(execution) == ExitCode.REFUSED,
         "reason": state.reason if state else error_words(execution),
-        "began": execution.began,
-        "ended": execution.ended,
+        "began": round(execution.began, 3),
+        "ended": None if execution.ended is None else round(execution.ended, 3),
         "state": state.to_json() if state else None,
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from rich.table import Table
 from rich.text import Text
 
+from rollcall_cli.columns import print_columns
 from rollcall_cli.times import moment, shortly
 
 from .executions import Status
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-LISTED = 20  # of one kind; each takes a call, or two
+LISTED = 20  # of one kind
 RUNNING, CANCELLED, FAILED = "running", "cancelled", "failed"
 ENDED = {Status.ABORTED: "stopped by hand", Status.TIMED_OUT: "ran out of time"}
 
@@ -61,34 +61,38 @@ def result_of(execution: Execution[Any], results: Collection[Any]) -> str:
     return next((str(each) for each in results if each == execution.error), FAILED)
 
 
-def table(rows: Sequence[Listed], noun: str) -> Table:
+def print_list(rows: Sequence[Listed], noun: str) -> None:
     """The list for an operator."""
     has_images = any(each.image is not None for each in rows)
     headings = ("began", "group", *(["image"] if has_images else []), "version", "result", "took", noun)
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        made.add_column(heading, no_wrap=True)
-    for each in rows:
-        image = [each.image or ""] if has_images else []
-        result = Text(each.result, style="" if each.is_good else "bold red")
-        cells: tuple[str | Text, ...] = (moment(each.began), Text(each.group), *image, each.version, result)
-        made.add_row(*cells, shortly(each.seconds), Text(each.name))
-    return made
+    cells = [
+        [
+            Text(moment(each.began)),
+            Text(each.group),
+            *([Text(each.image or "")] if has_images else []),
+            Text(each.version),
+            Text(each.result, style="" if each.is_good else "bold red"),
+            Text(shortly(each.seconds)),
+            Text(each.name),
+        ]
+        for each in rows
+    ]
+    print_columns(headings, cells, (noun, *(["image"] if has_images else []), "took"))
 
 
 def answer_of(rows: Sequence[Listed], noun: str) -> Json:
-    """The list for a program."""
+    """The list for a program. Times in epoch seconds, to the millisecond."""
     return {f"{noun}s": [_as_json(each, noun) for each in rows]}
 
 
 def _as_json(each: Listed, noun: str) -> Json:
-    image = {} if each.image is None else {"image": each.image}
+    image = {} if each.image is None else {"image": each.image or None}
     return {
         "group": each.group,
         noun: each.name,
         **image,
-        "version": each.version,
+        "version": each.version or None,
         "result": each.result,
-        "began": each.began,
-        "seconds": each.seconds,
+        "began": round(each.began, 3),
+        "seconds": round(each.seconds, 3),
     }

@@ -85,14 +85,15 @@ class WorkflowRun[E: Execution[Any]](ABC):
         """It as the list shows it."""
 
     def list_latest(self) -> ExitCode:
-        """The last of all groups."""
-        rows = [self.listed(each) for each in self._asked(lambda: self._executions.latest(LISTED))]
+        """The last of the group, else of all groups."""
+        rows = [self.listed(each) for each in self._asked(lambda: self._executions.latest(LISTED, self._group))]
         if self._as_json:
             print_json(listing.answer_of(rows, self.noun))
         elif rows:
-            console().print(listing.table(rows, self.noun))
+            listing.print_list(rows, self.noun)
         else:
-            print(f"No group was {self.done} in the last 90 days.")
+            which = f"Group {self._group!r} was not" if self._group else "No group was"
+            print(f"{which} {self.done} in the last 90 days. Dry runs are not listed.")
         return ExitCode.OK
 
     def start(self, request: Mapping[str, Any]) -> ExitCode:
@@ -119,8 +120,10 @@ class WorkflowRun[E: Execution[Any]](ABC):
             arn = self._asked(lambda: self._executions.named(self._group, self._key or ""))
         if arn is None:
             which = f" with the key {self._key!r}" if self._key else ""
+            dry = not which and self._asked(lambda: self._executions.has_dry_runs(self._group))
+            but = " but dry runs" if dry else ""
             raise NotRun(
-                f"Group {self._group!r} has no {self.noun}{which} of the last 90 days: nothing is there to watch."
+                f"Group {self._group!r} has no {self.noun}{which}{but} of the last 90 days: nothing is there to watch."
             )
         return self._follow(Started(arn, attached=True))
 

@@ -1,16 +1,19 @@
-"""The ways in which a command is about a cycle or a bake, and which of its options go together. Pure."""
+"""The ways in which a command is about a cycle or a bake, and which of its options go together."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rollcall.workflow.names import DRY_KEY
+from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
+from rollcall_cli.screen import progress_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DRY_RUN, WATCH = "--dry-run", "--watch"
+DRY_RUN, WATCH, LIST = "--dry-run", "--watch", "--list"
+KEYLESS = {DRY_RUN: "a dry run is always a new one", LIST: "it lists all of them"}
 
 
 def require_one_way(
@@ -25,11 +28,20 @@ def require_one_way(
     if len(given) > 1:
         raise NotRun(f"{given[0]} and {given[1]} are two things: name one.")
     way = given[0] if given else ""
-    if group is None and (way or key is not None or has_options):
+    if group is None and (way not in ("", LIST) or key is not None or has_options):
         raise NotRun(f"Name the group. Without one, and without these options, the last {noun}s are listed.")
     if way not in ("", DRY_RUN) and has_options:
-        raise NotRun(f"{way} is about a {noun} that is there: options of a new one change nothing about it.")
+        raise NotRun(f"{way} is about what is there already: options of a new {noun} change nothing about it.")
     if key is not None and way not in ("", WATCH):
-        raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one {noun} runs at most.")
+        why = KEYLESS.get(way, f"of a group one {noun} runs at most")
+        raise NotRun(f"{way} takes no --key: {why}.")
     if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
         raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Whether a new one may begin: on a terminal the operator is asked, unless it is agreed already."""
+    if Questions.of(yes=yes).confirm(question, "--yes", otherwise=True):
+        return True
+    progress_line("Nothing was changed.")
+    return False

@@ -220,13 +220,6 @@ def test_every_option_is_in_the_input_and_what_is_not_given_is_left_to_the_tags(
         (("web", "--base-image", "newest"), "ssm:NAME"),
         (("web", "--keep", "5000"), "from 1 to"),
         (("web", "--instance-type", "large"), "m7i.large"),
-        (("web", "--watch", "--cancel"), "name one"),
-        (("web", "--dry-run", "--watch"), "name one"),
-        (("web", "--watch", "--keep", "2"), "options of a new one"),
-        (("web", "--dry-run", "--key", "a"), "takes no --key"),
-        (("web", "--key", "dry-a"), "does not begin with dry-"),
-        (("--watch",), "Name the group"),
-        (("--smoke", "off"), "Name the group"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_before_aws_is_asked(
