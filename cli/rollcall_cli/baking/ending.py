@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rollcall.bake.state import BakeResult, Phase
 from rollcall.cycle.batch import batch_size
 from rollcall.cycle.request import read_request
+from rollcall.cycle.state import CycleResult
 from rollcall.cycle.tag import parse_cycle_tag
+from rollcall.domain.bake_tags import KEEP_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.cycling.ending import ending_of as cycle_ending
 from rollcall_cli.times import shortly
 from rollcall_cli.workflows import endings
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rollcall.bake.state import BakeState
+    from rollcall_cli.options import Given
 
     from .executions import BakeExecution
 
@@ -29,17 +33,19 @@ type Json = dict[str, Any]
 
 SETTLED = "Rollcall terminates what the bake has launched, and removes its hosts, within minutes."
 
+MADE = (BakeResult.SUCCEEDED, BakeResult.BAKED)
+CREATE_VERSION = "create-launch-template-version"
 PHASES = tuple(Phase)  # in the order in which a bake comes through them
 
 
-def ending_of(execution: BakeExecution) -> Ending:
-    """How a bake ended, for an operator."""
+def ending_of(execution: BakeExecution, given: Given) -> Ending:
+    """How a bake ended, for an operator. given: options for the commands that come next."""
     if execution.status in ENDED_OUTSIDE:
-        return _ended_outside(execution, str(execution.request.get("group", "")))
-    return endings.ending_of(execution, BAKE)
+        return _ended_outside(execution, str(execution.request.get("group", "")), given)
+    return endings.ending_of(execution, BAKE, given)
 
 
-def _well(execution: BakeExecution) -> Mapping[str, str]:
+def _own(execution: BakeExecution) -> Mapping[str, str]:
     """The sentences of the results that only a bake has."""
     state, took = execution.state, shortly(execution.seconds)
     assert state  # noqa: S101 - it has a result
@@ -48,22 +54,22 @@ def _well(execution: BakeExecution) -> Mapping[str, str]:
         BakeResult.SUCCEEDED: f"Group {group} is baked, cycled and verified, {made}, in {took}",
         BakeResult.BAKED: f"Group {group} is baked and not cycled, {made}, in {took}",
         BakeResult.NOTHING_NEW: f"Nothing is new for group {group}, so nothing was baked",
-        BakeResult.ROLLED_BACK_BY_HAND: f"The roll-out for group {group} was rolled back by hand after {took}",
     }
 
 
-def _lines(execution: BakeExecution) -> Iterator[str]:
+def _lines(execution: BakeExecution, given: Given) -> Iterator[str]:
     state = execution.state
     assert state  # noqa: S101 - it has a result
-    yield from _evidence(execution, state)
+    yield from _evidence(execution, state, given)
     if state.result == BakeResult.DRY_RUN:
         yield from _plan(state)
+    yield from _next(state, given)
 
 
-BAKE = Kind("bake", "launched", SETTLED, _well, _lines)
+BAKE = Kind("bake", "launched", SETTLED, _own, MADE, _lines)
 
 
-def _ended_outside(execution: BakeExecution, group: str) -> Ending:
+def _ended_outside(execution: BakeExecution, group: str, given: Given) -> Ending:
     """How a bake ended whose execution was stopped, or ran out of time: in which phase, and what that leaves."""
     phase = execution.state.phase if execution.state else Phase.PREFLIGHT
     if execution.is_cancelled:
@@ -71,10 +77,10 @@ def _ended_outside(execution: BakeExecution, group: str) -> Ending:
     else:
         why = ENDED_OUTSIDE[execution.status]
         heading = f"The bake of group {group!r} did not come to its end, in phase {phase}: {why}."
-    return Ending(heading, tuple(_left(execution.state, group)))
+    return Ending(heading, tuple(_left(execution.state, group, given)))
 
 
-def _left(state: BakeState | None, group: str) -> Iterator[str]:
+def _left(state: BakeState | None, group: str, given: Given) -> Iterator[str]:
     """What a bake leaves that was stopped: of the group, then of what it has made."""
     reached = PHASES.index(state.phase if state else Phase.PREFLIGHT)
     if reached < PHASES.index(Phase.VERSION):
@@ -86,30 +92,66 @@ def _left(state: BakeState | None, group: str) -> Iterator[str]:
     elif state and state.cycle_result:
         yield f"The roll-out had ended: {state.cycle_result}."
     if state and state.image_id:
-        yield f"Image {state.image_id} stays" + (f", in {version_words(state)}." if state.version else ".")
+        yield from _image_left(state, given)
     yield SETTLED
 
 
-def _evidence(execution: BakeExecution, state: BakeState) -> Iterator[str]:
+def _evidence(execution: BakeExecution, state: BakeState, given: Given) -> Iterator[str]:
     """What there is to know of it, the worst first."""
-    if state.result and not state.result.went_well:
+    if state.result in MADE:
+        yield base_words(state)
+    if state.result in MADE or (state.result and not state.result.went_well):
         yield from _jobs(state)
+    if state.result in MADE and state.smoke:
+        yield f"smoke test: {state.smoke}"
     if execution.cycle is not None:
-        cycle = cycle_ending(execution.cycle)
+        cycle = cycle_ending(execution.cycle, given)
         yield cycle.heading
         yield from (f"  {line}" for line in cycle.lines)
     for warning in state.warnings:
         yield f"warning: {warning}"
-    for removed in state.removed:
-        yield f"removed: {removed}"
-    for kept in state.retained:
-        yield f"kept: {kept}"
+    yield from (*state.removed, *state.retained)
     if state.put_back:
         yield f"put back: {state.put_back}"
 
 
+def _next(state: BakeState, given: Given) -> Iterator[str]:
+    """The commands that may come next."""
+    if state.result == BakeResult.SUCCEEDED:
+        yield f"to go back: {command('rollcall', 'rollback', *given.rollcall, *operand(state.group))}"
+    elif state.result == BakeResult.BAKED:
+        yield _to_roll_out(state, given)
+    elif state.result == BakeResult.CANCELLED and state.image_id:
+        yield from _image_left(state, given)
+
+
+def _image_left(state: BakeState, given: Given) -> Iterator[str]:
+    """What becomes of the image of a bake that was cancelled, and what an operator may do with it."""
+    image, template = ("--image-id", state.image_id), ("--launch-template-id", state.template_id)
+    made = f", in {version_words(state)}," if state.version else ""
+    yield f"Image {state.image_id} stays{made} while it is among the newest of the group ({KEEP_TAG})."
+    if state.cycle_result == CycleResult.SUCCEEDED:
+        return
+    yield _to_roll_out(state, given)
+    if state.cycle:  # instances may run it
+        return
+    version = ("delete-launch-template-versions", *template, "--versions", state.version)
+    first = f"{command('aws', 'ec2', *version, *given.aws)} && " if state.version else ""
+    gone = command("aws", "ec2", "deregister-image", *image, "--delete-associated-snapshots", *given.aws)
+    yield f"to remove it: {first}{gone}"
+
+
+def _to_roll_out(state: BakeState, given: Given) -> str:
+    if state.version:
+        cycle = ("rollcall", "cycle", "--version", state.version, *given.rollcall, *operand(state.group))
+        return f"to roll it out: {command(*cycle)}"
+    source = ("--source-version", state.from_version, "--launch-template-data", f"ImageId={state.image_id}")
+    made = ("--launch-template-id", state.template_id, *source, *given.aws)
+    return f"to roll it out make a version of it, and cycle to that: {command('aws', 'ec2', CREATE_VERSION, *made)}"
+
+
 def _jobs(state: BakeState) -> Iterator[str]:
-    """The jobs of a bake that did not end well."""
+    """The jobs of a bake."""
     if state.job is not None:
         yield f"on the builder: {job_words(state)}"
     if state.smoke_job is not None:

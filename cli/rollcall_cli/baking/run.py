@@ -78,7 +78,7 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
     def ending(self, execution: BakeExecution) -> Ending:
         """How it ended, for an operator."""
-        return ending_of(execution)
+        return ending_of(execution, self._given)
 
     def answer(self, execution: BakeExecution, url: str, *, attached: bool) -> dict[str, Any]:
         """How it ended, for a program."""

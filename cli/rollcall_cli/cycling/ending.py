@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cycle.state import LISTED_MAX, CycleResult
+from rollcall.domain.shell_commands import command, operand
 from rollcall.workflow.state_texts import listed_lines
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import shortly
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rollcall.cycle.state import CycleState
+    from rollcall_cli.options import Given
 
     from .executions import CycleExecution
 
@@ -28,15 +30,15 @@ SETTLED = (
 )
 
 
-def ending_of(execution: CycleExecution) -> Ending:
-    """How a cycle ended, for an operator."""
+def ending_of(execution: CycleExecution, given: Given) -> Ending:
+    """How a cycle ended, for an operator. given: options for the commands that come next."""
     if execution.status in ENDED_OUTSIDE:
         group, why = str(execution.request.get("group", "")), ENDED_OUTSIDE[execution.status]
         return Ending(f"The cycle of group {group!r} did not come to its end: {why}.", (SETTLED,))
-    return endings.ending_of(execution, CYCLE)
+    return endings.ending_of(execution, CYCLE, given)
 
 
-def _well(execution: CycleExecution) -> Mapping[str, str]:
+def _own(execution: CycleExecution) -> Mapping[str, str]:
     """The sentences of the results that only a cycle has."""
     state = execution.state
     assert state  # noqa: S101 - it has a result
@@ -48,15 +50,28 @@ def _well(execution: CycleExecution) -> Mapping[str, str]:
     }
 
 
-def _lines(execution: CycleExecution) -> Iterator[str]:
+def _lines(execution: CycleExecution, given: Given) -> Iterator[str]:
     state = execution.state
     assert state  # noqa: S101 - it has a result
     yield from _evidence(state)
     if state.result == CycleResult.DRY_RUN:
         yield from _plan(state)
+    yield from _next(state, given)
 
 
-CYCLE = Kind("cycle", "changed", SETTLED, _well, _lines)
+def _next(state: CycleState, given: Given) -> Iterator[str]:
+    """The commands that bring a group to one version that is left with several."""
+    now, target = state.launches_number, state.target_version
+    if len(state.runs) < 2 or not now:
+        return
+    same = command("rollcall", "cycle", "--skip-matching", *given.rollcall, *operand(state.group))
+    yield f"to bring all to version {now}: {same}"
+    if target not in ("", now):
+        other = command("rollcall", "cycle", "--version", target, *given.rollcall, *operand(state.group))
+        yield f"to go on to version {target}: {other}"
+
+
+CYCLE = Kind("cycle", "changed", SETTLED, _own, (), _lines)
 
 
 def _evidence(state: CycleState) -> Iterator[str]:

@@ -63,7 +63,7 @@ class CycleRun(WorkflowRun[CycleExecution]):
 
     def ending(self, execution: CycleExecution) -> Ending:
         """How it ended, for an operator."""
-        return ending_of(execution)
+        return ending_of(execution, self._given)
 
     def answer(self, execution: CycleExecution, url: str, *, attached: bool) -> dict[str, Any]:
         """How it ended, for a program."""

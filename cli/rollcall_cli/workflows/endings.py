@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall_cli.exit_codes import ExitCode
@@ -10,9 +11,10 @@ from rollcall_cli.times import shortly
 from .executions import Execution, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from rollcall.domain.objections import Objection
+    from rollcall_cli.options import Given
 
 type Json = dict[str, Any]
 
@@ -21,7 +23,15 @@ ENDED_OUTSIDE = {
     Status.TIMED_OUT: "its execution ran out of time",
 }
 REFUSED, DRY_RUN, ROLLED_BACK, CANCELLED = "refused", "dry run", "rolled back", "cancelled"  # results of both kinds
-ENDED_AS = {ROLLED_BACK: "was rolled back", CANCELLED: "was cancelled"}
+ENDED_AS = {
+    ROLLED_BACK: "was rolled back",
+    "rolled back by hand": "was rolled back by hand",
+    CANCELLED: "was cancelled",
+}
+
+
+INLINE_MAX = 100  # characters of a reason that stands in the first line
+EXECUTION_ARN = re.compile(r"arn:[\w-]+:states:[\w-]+:\d+:execution:[\w-]+:([\w-]+)")
 
 
 class Ending(NamedTuple):
@@ -35,15 +45,17 @@ class Kind[E: Execution[Any]](NamedTuple):
     """What a kind of workflow says of its end.
 
     noun: "cycle" or "bake". untouched: what a refusal came before. settled: what Rollcall does after an end that no
-    step brought about. well: by result, the sentence of one that needs one of its own, without its end. lines: what
-    there is to know.
+    step brought about. own: by result, the sentence of one that needs one of its own, without its end. plain:
+    results whose reason says no more than that. lines: what there is to know; given: the options that the command was
+    given, for those that come next.
     """
 
     noun: str
     untouched: str
     settled: str
-    well: Callable[[E], Mapping[str, str]]
-    lines: Callable[[E], Iterable[str]]
+    own: Callable[[E], Mapping[str, str]]
+    plain: Collection[str]
+    lines: Callable[[E, Given], Iterable[str]]
 
 
 def code_of(execution: Execution[Any]) -> ExitCode:
@@ -70,16 +82,18 @@ def is_refused(state: Any) -> bool:
     return bool(state.result == REFUSED or (state.result == DRY_RUN and state.objections))
 
 
-def ending_of[E: Execution[Any]](execution: E, kind: Kind[E]) -> Ending:
-    """How one ended by its own steps, for an operator."""
+def ending_of[E: Execution[Any]](execution: E, kind: Kind[E], given: Given) -> Ending:
+    """How one ended by its own steps, for an operator. given: as Kind has it."""
     state = execution.state
     if state is None or state.result is None:
         group = str(execution.request.get("group", ""))
         return Ending(f"The {kind.noun} of group {group!r} FAILED: {error_words(execution)}", (kind.settled,))
-    lines = [*objection_lines(state.objections), *kind.lines(execution)]
+    reason = "" if state.result in kind.plain else without_arns(state.reason)
+    inline, own = (reason, ()) if len(reason) <= INLINE_MAX else ("", (reason,))
+    lines = [*own, *objection_lines(state.objections), *kind.lines(execution, given)]
     if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result
         lines += [f"the last step failed, so that something may be left: {error_words(execution)}", kind.settled]
-    return Ending(_heading(execution, kind), lines)
+    return Ending(_heading(execution, kind, inline), lines)
 
 
 def error_words(execution: Execution[Any]) -> str:
@@ -88,12 +102,12 @@ def error_words(execution: Execution[Any]) -> str:
     return said or "its steps do not say how it ended: is the stack of another version than this command?"
 
 
-def _heading[E: Execution[Any]](execution: E, kind: Kind[E]) -> str:
+def _heading[E: Execution[Any]](execution: E, kind: Kind[E], said: str) -> str:
     state: Any = execution.state
-    of_group, reason = f"{kind.noun} of group {state.group!r}", f": {state.reason}" if state.reason else "."
+    of_group, reason = f"{kind.noun} of group {state.group!r}", f": {said}" if said else "."
     if state.result.went_well and execution.status != Status.SUCCEEDED:
         return f"The {of_group} FAILED at its last step, after it had ended as: {state.result}{reason}"
-    if own := kind.well(execution).get(state.result):
+    if own := kind.own(execution).get(state.result):
         return f"{own}{reason}"
     if state.result == DRY_RUN and not state.objections:
         return f"Dry run: nothing speaks against a {of_group}. Nothing was changed."
@@ -104,6 +118,11 @@ def _heading[E: Execution[Any]](execution: E, kind: Kind[E]) -> str:
         before = f" before anything was {kind.untouched}" if state.objections else ""
         return f"The {of_group} was refused{before}{for_what}"
     return f"The {of_group} {ENDED_AS.get(state.result, 'FAILED')} after {shortly(execution.seconds)}{reason}"
+
+
+def without_arns(text: str) -> str:
+    """A text with the names of executions in the place of their ARNs."""
+    return EXECUTION_ARN.sub(r"\1", text)
 
 
 def objection_lines(objections: Iterable[Objection]) -> Iterator[str]:

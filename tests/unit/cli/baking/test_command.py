@@ -118,13 +118,25 @@ def test_of_a_bake_that_was_cancelled_it_says_in_which_phase_and_how_the_group_i
     command: Command, phase: Phase, words: str
 ) -> None:
     before: dict[str, Any] = {} if phase == Phase.PROVISIONING else {**MADE}
-    result: dict[str, Any] = {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
+    result: dict[str, Any] = {"cycle": CYCLE} if phase in (Phase.ROLLING_OUT, Phase.RETIRING) else {}
+    result |= {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
     stopped = Turn(replace(STATE, phase=phase, **before, **result), "ABORTED", "Cancelled", module.CAUSE)
     command.runs(stopped)
     said = command("web", "--watch", code=1).stdout
     assert f"The bake of group 'web' was cancelled in phase {phase}." in said
     assert words in said
-    assert ("cycle" in said.lower()) == (phase == Phase.ROLLING_OUT)
+    assert ("The cycle" in said) == (phase == Phase.ROLLING_OUT)
+    assert (f"deregister-image --image-id {IMAGE}" in said) == (phase in (Phase.SMOKE, Phase.VERSION))
+    assert ("to roll it out: rollcall cycle --version 7 web\n" in said) == (IMAGE in said and phase != Phase.RETIRING)
+
+
+def test_an_image_of_a_cancelled_bake_that_is_in_no_version_yet_says_how_to_get_there(command: Command) -> None:
+    command.runs(Turn(replace(STATE, phase=Phase.SMOKE, image_id=IMAGE), "ABORTED", "Cancelled", module.CAUSE))
+    said = command("web", "--watch", code=1).stdout
+    assert f"Image {IMAGE} stays while it is among the newest of the group (rollcall:keep)." in said
+    create = "aws ec2 create-launch-template-version --launch-template-id lt-0123456789abcdef0 --source-version 6"
+    assert f"{create} --launch-template-data ImageId={IMAGE}\n" in said
+    assert f"to remove it: aws ec2 deregister-image --image-id {IMAGE} --delete-associated-snapshots\n" in said
 
 
 def test_the_list_says_cancelled_of_one_that_the_command_cancelled(command: Command) -> None:
@@ -157,7 +169,7 @@ def test_a_bake_is_started_and_each_thing_that_comes_to_be_known_is_a_line(comma
         "ended",
         f"cycle {CYCLE}: succeeded",
     ]
-    assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s: " in done.stdout
+    assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s.\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -269,6 +281,35 @@ def test_a_cycle_that_aws_does_not_show_yet_is_looked_for_again(command: Command
 # What is shown at the end
 
 
+def test_what_went_well_says_each_thing_once_and_what_comes_next(command: Command) -> None:
+    command.aws.script = [well()]
+    base, job = f"  from image {BASE} (al2023-ami-2026.11, arm64)", "  on the builder: job 121 https://tower"
+    heading, *lines = command("web", "--region", REGION).stdout.splitlines()
+    assert heading == f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 0.0 s."
+    assert [line[: len(start)] for line, start in zip(lines, (base, job), strict=False)] == [base, job]
+    assert lines[2:] == ["  smoke test: passed", f"  to go back: rollcall rollback --region {REGION} web"]
+    command.aws.script = [well(BakeResult.BAKED, cycle="", reason="it was not rolled out")]
+    *_, last = command("web", "--key", "again", "--no-roll-out").stdout.splitlines()
+    assert last == "  to roll it out: rollcall cycle --version 7 web"
+
+
+def test_a_long_reason_has_a_line_of_its_own_and_executions_are_named(command: Command) -> None:
+    arn = BAKE_MACHINE.replace("stateMachine", "execution").replace("bake", "cycle") + f":{CYCLE}"
+    reason = f"the roll-out of image {IMAGE} as version 7 ended as cancelled ({arn}): by an operator's request"
+    left = cycle_state(
+        result=CycleResult.CANCELLED, reason="", runs={"6": 1, "7": 3}, launches="6", launches_number="6",
+        target_version="7",
+    )  # fmt: skip
+    command.cycles(Turn(left, "FAILED", "cancelled"))
+    command.aws.script = [badly(BakeResult.CANCELLED, **MADE, cycle=CYCLE, reason=reason)]
+    heading, first, *others = command("web", code=ExitCode.ACT).stdout.splitlines()
+    assert heading == "The bake of group 'web' was cancelled after 0.0 s."
+    assert first == f"  {reason.replace(arn, CYCLE)}"
+    assert "    to bring all to version 6: rollcall cycle --skip-matching web" in others
+    assert "    to go on to version 7: rollcall cycle --version 7 web" in others
+    assert not any("deregister-image" in line for line in others), "instances run it"
+
+
 def test_a_failure_on_the_builder_names_the_job(command: Command) -> None:
     command.aws.script = [Turn(STATE), badly(reason="job 121 failed on the builder", put_back=f"{BUILDER} terminated")]
     assert command("web", code=ExitCode.ACT).stdout.splitlines() == [
@@ -298,7 +339,7 @@ def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None
 def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
     command.aws.script = [well(removed=("ami-1 was disabled",), retained=("ami-2 stays: instance i-z runs it",))]
     done = command("web")
-    assert "  removed: ami-1 was disabled\n  kept: ami-2 stays: instance i-z runs it\n" in done.stdout
+    assert "  ami-1 was disabled\n  ami-2 stays: instance i-z runs it\n" in done.stdout
 
 
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
