@@ -19,7 +19,7 @@ from rollcall_cli.times import shortly
 from rollcall_cli.workflows import endings
 from rollcall_cli.workflows.endings import ENDED_OUTSIDE, Ending, Kind
 
-from .words import base_words, in_tower, job_words, version_words
+from .words import PHASES, base_words, in_tower, job_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,6 @@ SETTLED = "Rollcall terminates what the bake has launched, and removes its hosts
 
 MADE = (BakeResult.SUCCEEDED, BakeResult.BAKED)
 CREATE_VERSION = "create-launch-template-version"
-PHASES = tuple(Phase)  # in the order in which a bake comes through them
 
 
 def ending_of(execution: BakeExecution, given: Given) -> Ending:

@@ -43,6 +43,7 @@ class Lines(ChangeLines["BakeExecution"]):
         super().show(execution)
         if execution.cycle is not None:
             self._cycle.show(execution.cycle)
+            self.warned |= self._cycle.warned
 
 
 class Picture(LivePicture["BakeExecution"]):

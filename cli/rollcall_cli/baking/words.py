@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from .executions import BakeExecution
 
+PHASES = tuple(Phase)  # in the order in which a bake comes through them
+
 
 def changes(before: BakeExecution | None, now: BakeExecution) -> Iterator[str]:
     """What is new since it was read before, a line each, with the time of day by AWS's clock.
@@ -27,42 +29,53 @@ def changes(before: BakeExecution | None, now: BakeExecution) -> Iterator[str]:
             yield f"{clock(now.read)}: {Phase.PREFLIGHT}"
         return
     old = before.state if before else None
-    known = set(_facts(old)) if old else set()
+    known = {words for _, words in _facts(old)} if old else set()
     said = old.phase if old else Phase.PREFLIGHT if before else None
-    if said != now.state.phase:
-        yield f"{clock(now.answered)}: {now.state.phase}"
-    for fact in _facts(now.state):
-        if fact not in known:
-            yield f"{clock(now.answered)}: {fact}"
+    phase = PHASES.index(now.state.phase)
+    new = [(of, words) for of, words in _facts(now.state) if words not in known]
+    if now.running:
+        new += [
+            (now.state.phase, f"warning: {each}") for each in now.state.warnings if not old or each not in old.warnings
+        ]
+    lines = [words for of, words in new if PHASES.index(of) < phase]
+    lines += [_phase_words(now.state)] if said != now.state.phase else []
+    lines += [words for of, words in new if PHASES.index(of) >= phase]
+    yield from (f"{clock(now.answered)}: {words}" for words in lines)
 
 
-def _facts(state: BakeState) -> Iterator[str]:
-    """What is known of a bake, a line each, in the order in which it comes to be known."""
+def _phase_words(state: BakeState) -> str:
+    return f"the bake ended: {state.result}" if state.phase == Phase.ENDED and state.result else str(state.phase)
+
+
+def _facts(state: BakeState) -> Iterator[tuple[Phase, str]]:
+    """What is known of a bake, in the order in which it comes to be known, and in which phase it does."""
     if state.base_image.id:
-        yield base_words(state)
+        yield Phase.PREFLIGHT, base_words(state)
     if state.builder:
-        yield builder_words(state)
+        yield Phase.REGISTERING if state.address else Phase.LAUNCHING, builder_words(state)
     if state.job is not None:
-        yield job_words(state)
+        yield Phase.PROVISIONING, job_words(state)
     if state.image_id:
-        yield f"image {state.image_id}: {state.image_name}" if state.image_name else f"image {state.image_id}"
+        name = f": {state.image_name}" if state.image_name else ""
+        yield Phase.IMAGING, f"image {state.image_id}{name}"
     if state.smoke_instance:
         job = f"; {in_tower(state.smoke_job, state.smoke_job_url)}" if state.smoke_job is not None else ""
-        yield f"smoke test on {state.smoke_instance}{job}"
+        yield Phase.SMOKE, f"smoke test on {state.smoke_instance}{job}"
     if state.smoke:
-        yield f"smoke test: {state.smoke}"
+        yield Phase.SMOKE, f"smoke test: {state.smoke}"
     if state.version:
-        yield version_words(state)
+        yield Phase.VERSION, version_words(state)
     if state.cycle:
-        yield f"cycle {state.cycle}" + (f": {state.cycle_result}" if state.cycle_result else "")
-    for removed in state.removed:
-        yield f"removed: {removed}"
-    for warning in state.warnings:
-        yield f"warning: {warning}"
+        yield Phase.ROLLING_OUT, f"cycle {state.cycle}" + (f": {state.cycle_result}" if state.cycle_result else "")
 
 
 def base_words(state: BakeState) -> str:
     """What is baked from what, in a line."""
+    return ", ".join(base_parts(state))
+
+
+def base_parts(state: BakeState) -> list[str]:
+    """What is baked from what: the image, the version of the launch template, the builder's type and subnet."""
     base = state.base_image
     named = ", ".join(filter(None, (base.name, base.architecture)))
     parts = [f"from image {base.id}" + (f" ({named})" if named else "")]
@@ -71,7 +84,7 @@ def base_words(state: BakeState) -> str:
         parts.append(f"for launch template {state.template_name or state.template_id}{version}")
     if state.instance_type:
         parts.append(f"on {state.instance_type}" + (f" in {state.subnet}" if state.subnet else ""))
-    return ", ".join(parts)
+    return parts
 
 
 def builder_words(state: BakeState) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rollcall.cycle.state import LISTED_MAX, CycleResult
+from rollcall.cycle.state import CycleResult
 from rollcall.domain.shell_commands import command, operand
-from rollcall.workflow.state_texts import listed_lines
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import shortly
 from rollcall_cli.workflows import endings
@@ -15,7 +14,7 @@ from rollcall_cli.workflows.endings import ENDED_OUTSIDE, Ending, Kind, code_of,
 from .words import dip_words, plan_words, verdict_words, version_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from rollcall.cycle.state import CycleState
     from rollcall_cli.options import Given
@@ -80,18 +79,12 @@ def _evidence(state: CycleState) -> Iterator[str]:
     for unverified in state.unverified:
         yield f"not verified: {unverified}"
     yield from map(dip_words, state.dips)
-    for warning in _warnings(state):
+    for warning in state.warnings:
         yield f"warning: {warning}"
     if state.put_back:
         yield f"put back: {state.put_back}"
     if state.launches:
         yield versions_left_words(state)
-
-
-def _warnings(state: CycleState) -> Sequence[str]:
-    """Those that are worth an answer: not what pre-flight foresaw of a cycle that has begun, which was shown then."""
-    foreseen = listed_lines(state.plan.get("notes", ()), LISTED_MAX) if state.refresh_id else ()
-    return [each for each in state.warnings if each not in foreseen]
 
 
 def versions_left_words(state: CycleState) -> str:

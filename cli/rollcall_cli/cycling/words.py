@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from .executions import CycleExecution
 
+ESTIMATE_MIN = 30.0  # seconds; less is over before it is read
 COUNTED_FROM = {Since.LAUNCH: "launched {} ago", Since.TERMINATION: "its termination began {} ago"}
 
 
@@ -32,13 +33,16 @@ def changes(before: CycleExecution | None, now: CycleExecution, stages: Mapping[
         return
     for words in _changes(old, new, stages):
         yield f"{clock(now.answered)}: {words}"
+    for warning in new.warnings if now.running else ():
+        if not old or warning not in old.warnings:
+            yield f"{clock(now.answered)}: warning: {warning}"
 
 
 def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str]) -> Iterator[str]:
     if new.desired and not (old and old.desired):
         yield plan_words(new)
     if _position(new) != (_position(old) if old else None):
-        yield f"{new.phase}{f': {counts(new)}' if _counted(new) else ''}"
+        yield _phase_words(new)
     for each in new.instances:
         if stages.get(each.id) != each.stage:
             yield instance_words(each)
@@ -53,9 +57,12 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
         yield launch_words(new)
     if new.unread and not (old and old.unread == new.unread):
         yield f"not read, and read again: {new.unread}"
-    for warning in new.warnings:
-        if not old or warning not in old.warnings:
-            yield f"warning: {warning}"
+
+
+def _phase_words(state: CycleState) -> str:
+    if state.phase == Phase.ENDED and state.result:
+        return f"the cycle ended: {state.result}"
+    return f"{state.phase}{f': {counts(state)}' if _counted(state) else ''}"
 
 
 def _position(state: CycleState) -> tuple[Any, ...]:
@@ -75,9 +82,15 @@ def counts(state: CycleState) -> str:
 def plan_words(state: CycleState) -> str:
     """What is to be done, in a line."""
     parts = [f"{number(state.desired, 'instance')}, {state.batch:,} at a time", version_words(state)]
-    if estimate := state.plan.get("estimate_seconds"):
+    if estimate := estimate_of(state):
         parts.append(f"it takes about {shortly(estimate)}, by the group's own history")
     return "; ".join(filter(None, parts))
+
+
+def estimate_of(state: CycleState) -> float:
+    """How long it takes by the group's own history, in seconds; 0 where that says little: nothing, or moments."""
+    estimate = float(state.plan.get("estimate_seconds") or 0.0)
+    return estimate if estimate >= ESTIMATE_MIN else 0.0
 
 
 def version_words(state: CycleState) -> str:

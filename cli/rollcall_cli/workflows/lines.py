@@ -13,10 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+def warnings_of(execution: Execution[Any]) -> set[str]:
+    """Those that are shown as they come: of one that is over how it ended has them."""
+    return set(execution.state.warnings) if execution.state and execution.running else set()
+
+
 class ChangeLines[E: Execution[Any]](ABC):
-    """Shows executions of one kind."""
+    """Shows executions of one kind. warned: the warnings that were shown."""
 
     def __init__(self) -> None:
+        self.warned: set[str] = set()
         self._before: E | None = None
 
     def __enter__(self) -> Self:
@@ -30,6 +36,7 @@ class ChangeLines[E: Execution[Any]](ABC):
         for words in self.changes(self._before, execution):
             progress_line(words)
         self._before = execution
+        self.warned |= warnings_of(execution)
 
     def say(self, words: str) -> None:
         """Show a line."""

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from .executions import Execution
+from .lines import warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,7 @@ REFRESHES = 2  # a second: its seconds pass also while nothing is read
 
 
 class LivePicture[E: Execution[Any]](ABC):
-    """Shows executions of one kind. noun: the kind. monotonic: seconds."""
+    """Shows executions of one kind. noun: the kind. monotonic: seconds. warned: the warnings shown."""
 
     noun: str
 
@@ -30,7 +31,7 @@ class LivePicture[E: Execution[Any]](ABC):
         self._monotonic = monotonic
         self._shown: E | None = None
         self._read_at = monotonic()
-        self._warned: set[str] = set()
+        self.warned: set[str] = set()
         self._live = Live(console=console, get_renderable=self._rendered, refresh_per_second=REFRESHES, transient=True)
 
     def __enter__(self) -> Self:
@@ -43,10 +44,9 @@ class LivePicture[E: Execution[Any]](ABC):
     def show(self, execution: E) -> None:
         """Show how it is now, and each of its warnings once."""
         self._shown, self._read_at = execution, self._monotonic()
-        for warning in execution.state.warnings if execution.state else ():
-            if warning not in self._warned:
-                self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
-                self._warned.add(warning)
+        for warning in sorted(warnings_of(execution) - self.warned):
+            self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
+            self.warned.add(warning)
         self._live.refresh()
 
     def say(self, words: str) -> None:

@@ -25,7 +25,7 @@ from .following import follow
 from .listing import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from rollcall_cli.options import Given
 
@@ -144,14 +144,15 @@ class WorkflowRun[E: Execution[Any]](ABC):
 
         try:
             progress_line(f"{self.noun} {started.name}: {execution_url(started.arn)}")
-            execution = follow(read, self.display(), self.noun, self._sleep)
+            shown = self.display()
+            execution = follow(read, shown, self.noun, self._sleep)
         except RollcallError as error:
             raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error
         except KeyboardInterrupt:
             progress_line(self._how_to_go_on(started))
             raise
         code = ExitCode.OK if stopped_as(execution, stopped) else code_of(execution)
-        self._print(execution, code, attached=started.attached)
+        self._print(execution, code, shown.warned, attached=started.attached)
         return code
 
     def _say_attached(self, there: E, wanted: Mapping[str, Any]) -> None:
@@ -177,23 +178,25 @@ class WorkflowRun[E: Execution[Any]](ABC):
         }
         return f"The {self.noun} goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
 
-    def _print(self, execution: E, code: ExitCode, *, attached: bool) -> None:
+    def _print(self, execution: E, code: ExitCode, warned: Collection[str], *, attached: bool) -> None:
         """How it ended. Where that is not read any more the exit code says it all the same."""
         url = execution_url(execution.arn)
         try:
             if self._as_json:
                 print_json(self.answer(execution, url, attached=attached))
             else:
-                self._show(self.ending(execution), code)
+                self._show(self.ending(execution), code, warned)
             sys.stdout.flush()
         except BrokenPipeError:
             silence(sys.stdout)
 
-    def _show(self, ending: Ending, code: ExitCode) -> None:
+    def _show(self, ending: Ending, code: ExitCode, warned: Collection[str]) -> None:
+        """warned: what was shown as it came, and is not repeated."""
+        known = {f"warning: {each}" for each in warned}
         out = console()
         style = "bold green" if code == ExitCode.OK else "bold red"
         out.print(Text(ending.heading, style=style), soft_wrap=True)
-        for line in ending.lines:
+        for line in (each for each in ending.lines if each.strip() not in known):
             out.print(Text(f"  {line}"), soft_wrap=True)
 
     def _asked[T](self, ask: Callable[[], T], needed: str = TO_READ) -> T:

@@ -156,18 +156,18 @@ def test_a_bake_is_started_and_each_thing_that_comes_to_be_known_is_a_line(comma
     lines = [each.partition("UTC: ")[2] for each in done.stderr.splitlines() if "UTC: " in each]
     assert lines == [
         "pre-flight",
-        "launching the builder",
         f"from image {BASE} (al2023-ami-2026.11, arm64), for launch template web version 6, on t4g.small in subnet-1",
+        "launching the builder",
         f"builder {BUILDER}",
-        "provisioning",
         f"builder {BUILDER} at 10.0.0.9",
+        "provisioning",
         "job 121 https://tower.example.com/#/jobs/playbook/121/output",
-        "smoke test",
         f"image {IMAGE}: {MADE['image_name']}",
+        "smoke test",
         "smoke test: passed",
         "version 7 of launch template web",
-        "ended",
         f"cycle {CYCLE}: succeeded",
+        "the bake ended: succeeded",
     ]
     assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s.\n" in done.stdout
 
@@ -338,7 +338,9 @@ def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None
 
 def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
     command.aws.script = [well(removed=("ami-1 was disabled",), retained=("ami-2 stays: instance i-z runs it",))]
+    command.aws.script.insert(0, Turn(replace(STATE, removed=("ami-1 was disabled",))))
     done = command("web")
+    assert "ami-1" not in done.stderr, "the answer has it"
     assert "  ami-1 was disabled\n  ami-2 stays: instance i-z runs it\n" in done.stdout
 
 

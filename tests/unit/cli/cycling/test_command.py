@@ -128,7 +128,7 @@ def test_a_cycle_is_started_followed_and_ends_well_only_once_it_is_verified(comm
         "replacing: 4 new, 2 in progress, 4 left, 40 %",
         "i-a: its job runs, launched 65 s ago, version 8",
         "verifying: 4 new, 2 in progress, 4 left, 40 %",
-        "ended",
+        "the cycle ended: succeeded",
     ]
 
 
@@ -233,13 +233,13 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
         dips=(dip,),
         unverified=("i-c has version 7",),
         warnings=("Terraform sets the version back", "i-d was left as it is"),
-        plan={"notes": ["Terraform sets the version back"]},
         put_back="the group is on $Default again",
         runs={"10": 1, "7": 8, "": 2},
         launches="$Default",
         launches_number="7",
     )
-    command.aws.script = [Turn(state()), Turn(state(verdicts=(VERDICT,))), last]
+    foreseen = ("Terraform sets the version back",)
+    command.aws.script = [Turn(state(warnings=foreseen)), Turn(state(verdicts=(VERDICT,), warnings=foreseen)), last]
     done = command("web", code=ExitCode.ACT)
     words = "i-b: ABANDON: task 'install nginx'; it failed; job 42 https://tower/#/jobs/playbook/42"
     assert f"UTC: {words}\n" in done.stderr

@@ -176,6 +176,31 @@ def test_a_dry_run_of_what_cannot_be_read_at_all_is_called_one(command: Command)
     assert said.startswith(f"Dry run: a {command.kind.noun} of group 'web' would be refused, for 1 objection.\n")
 
 
+def test_what_is_over_as_it_is_read_first_has_no_progress_and_every_warning_once(command: Command) -> None:
+    command.runs(Turn(command.kind.ended("succeeded", warnings=("mind this",)), "SUCCEEDED"))
+    done = command("web", "--watch")
+    assert "UTC: " not in done.stderr
+    assert (done.stdout + done.stderr).count("mind this") == 1
+
+
+def test_a_warning_that_was_shown_as_it_came_is_not_repeated_and_a_later_one_is_in_the_answer(command: Command) -> None:
+    early: Any = replace(command.kind.state, warnings=("mind this",))
+    command.aws.script = [
+        Turn(early),
+        Turn(early),
+        Turn(command.kind.ended("failed", warnings=("mind this", "and this")), "FAILED", "failed"),
+    ]
+    done = command("web", code=ExitCode.ACT)
+    assert (done.stderr.count("warning: mind this"), done.stdout.count("mind this")) == (1, 0)
+    assert (done.stderr.count("and this"), done.stdout.count("warning: and this")) == (0, 1)
+
+
+def test_the_last_line_of_progress_says_as_what_it_ended(command: Command) -> None:
+    ended = command.kind.ended("failed", phase=type(command.kind.state.phase)("ended"))
+    command.aws.script = [Turn(command.kind.state), Turn(ended, "FAILED", "failed")]
+    assert command("web", code=ExitCode.ACT).stderr.endswith(f"UTC: the {command.kind.noun} ended: failed\n")
+
+
 # Which options go together
 
 
