@@ -24,49 +24,57 @@ def bake(
     base_image: Annotated[
         str | None,
         typer.Option(
-            metavar="IMAGE", help="to begin with: current, an image's id, or ssm:NAME of a parameter; else the tag's"
+            metavar="IMAGE",
+            help="what to start from: current, an image's id, or ssm:NAME of a parameter; by default as the tag says",
         ),
     ] = None,
     job_template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="the job that makes the image of the builder; else the tag's")
+        str | None, typer.Option(metavar="NAME", help="whose job sets the builder up; by default as the tag says")
     ] = None,
     inventory: Annotated[
-        str | None, typer.Option(metavar="NAME", help="that the builder's host is made in; else the tag's")
+        str | None, typer.Option(metavar="NAME", help="for the builder's host; by default as the tag says")
     ] = None,
     instance_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="of the builder; else the launch template's")
+        str | None, typer.Option(metavar="TYPE", help="of the builder; by default the launch template's")
     ] = None,
     keep: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="NUMBER",
-            help="so many images and versions stay as this bake ends, and no longer: the tag rollcall:keep decides "
-            "afterwards; else the tag's, or 5",
+            help="how many images and versions stay as this bake ends; by default as the tag rollcall:keep says, "
+            "which decides again hours later, or 5",
         ),
     ] = None,
     roll_out: Annotated[
-        bool | None, typer.Option("--roll-out/--no-roll-out", help="cycle the group to the image; else yes")
+        bool | None,
+        typer.Option(
+            "--roll-out/--no-roll-out",
+            help="cycle the group to the image, or leave it as it is; by default it is cycled",
+        ),
     ] = None,
     smoke: Annotated[
-        Smoke | None, typer.Option(help="how the image is tried before it is rolled out; else boot")
+        Smoke | None, typer.Option(help="how the image is tried before it is rolled out; by default boot")
     ] = None,
     only_if_new: Annotated[
         bool | None,
         typer.Option(
-            "--only-if-new/--always", help="bake only if the base image or the project has changed; else always"
+            "--only-if-new/--always", help="bake only if the base image or the project has changed; by default always"
         ),
     ] = None,
     user_data: Annotated[
         bool | None,
-        typer.Option("--user-data/--no-user-data", help="give the builder the group's user data; else no"),
+        typer.Option("--user-data/--no-user-data", help="give the builder the group's user data; by default none"),
     ] = None,
     instance_profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="an instance profile for the builder; else none")
+        str | None, typer.Option(metavar="NAME", help="an instance profile for the builder; by default none")
     ] = None,
     pin: Annotated[
         bool | None,
-        typer.Option("--pin/--no-pin", help="move the template's default version, of a group on $Default; else no"),
+        typer.Option(
+            "--pin/--no-pin",
+            help="roll out to a group on $Latest; for one on $Default move the default version; by default no",
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -85,11 +93,14 @@ def bake(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Make an image of what a playbook makes of a base image, try it, and cycle the group to it.
+    """Make an image: start from a base image, run a playbook, try the result, and cycle the group to it.
+
+    To bake is to make an image. What AWS calls bake time, a wait at the end of a cycle, is another thing: that is
+    the option --bake-seconds of cycles.
 
     Ends with 0 only when it is rolled out and verified, was only to be baked and is, had nothing new to bake, or was a
     dry run without objections; with 1 when it failed, was rolled back or cancelled, or could not be followed to its
-    end; with 3 when pre-flight refused it. Ctrl-C leaves the bake running.
+    end; with 3 when pre-flight refused it. --cancel ends with 0 once it is cancelled. Ctrl-C leaves the bake running.
     """
     wanted = BakeOptions(
         base_image, job_template, inventory, instance_type, keep, roll_out, smoke, only_if_new, user_data,

@@ -27,31 +27,37 @@ def cycle(
         typer.Option(
             "--version",
             metavar="VERSION",
-            help="of the launch template: a number, $Latest or $Default; else the group's",
+            help="of the launch template: a number, $Latest or $Default; by default the group's",
         ),
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; else 25%")
+        str | None,
+        typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; by default 25%"),
     ] = None,
     checkpoints: Annotated[
         str | None, typer.Option(metavar="PERCENTAGES", help="wait once so much is new, like 25,100; the last is 100")
     ] = None,
     checkpoint_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="so long at each checkpoint; else 3600")
+        int | None, typer.Option(min=0, metavar="SECONDS", help="wait so long at each checkpoint; by default 3600")
     ] = None,
     bake_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="so long at the end, before it counts; else 0")
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="wait so long at the end before it counts: AWS's bake time, which makes no image; by default 0",
+        ),
     ] = None,
     skip_matching: Annotated[
         bool | None,
         typer.Option(
             "--skip-matching/--no-skip-matching",
-            help="leave instances that have the version already; else only where another version is named",
+            help="leave instances that have the version already; by default only where another version is named",
         ),
     ] = None,
     on_failure: Annotated[
         OnFailure | None,
-        typer.Option(help="if the new version fails: roll-back, cancel; else auto: roll back where AWS can"),
+        typer.Option(help="if the new version fails: roll-back, cancel; by default auto: roll back where AWS can"),
     ] = None,
     pin: Annotated[
         bool | None,
@@ -61,15 +67,19 @@ def cycle(
     ] = None,
     follow_: Annotated[
         Follow | None,
-        typer.Option("--follow", help="after --pin: keep goes back to the alias if it fits, number stays; else keep"),
+        typer.Option(
+            "--follow", help="after --pin: keep goes back to the alias if it fits, number stays; by default keep"
+        ),
     ] = None,
     alarm: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="a CloudWatch alarm that ends it; repeat for more")
     ] = None,
-    protected: Annotated[Protected | None, typer.Option(help="instances with scale-in protection; else refuse")] = None,
-    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; else refuse")] = None,
+    protected: Annotated[
+        Protected | None, typer.Option(help="instances with scale-in protection; by default refuse")
+    ] = None,
+    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; by default refuse")] = None,
     verify_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; else 900")
+        int | None, typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; by default 900")
     ] = None,
     key: Annotated[
         str | None,
@@ -94,8 +104,8 @@ def cycle(
     """Replace every instance of a group without downtime, new ones first, and follow that until it is verified.
 
     Ends with 0 only when it is verified, had nothing to replace, or was a dry run without objections; with 1 when it
-    failed, was rolled back or cancelled, or could not be followed to its end; with 3 when pre-flight refused it. Ctrl-C
-    leaves the cycle running.
+    failed, was rolled back or cancelled, or could not be followed to its end; with 3 when pre-flight refused it.
+    --cancel and --rollback end with 0 once that is done. Ctrl-C leaves the cycle running.
     """
     wanted = CycleOptions(
         launch_template_version, batch, checkpoints, checkpoint_seconds, bake_seconds, skip_matching, on_failure, pin,

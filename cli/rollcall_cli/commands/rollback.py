@@ -26,7 +26,7 @@ def rollback(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help="a version that is kept, by its number or its image's id; else the one that the group was on before",
+            help="a version that is kept, by its number or its image's id; by default the one before this",
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="show the versions that are kept, and change nothing")] = False,
