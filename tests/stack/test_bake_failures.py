@@ -23,9 +23,9 @@ from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
 from lab.ear import Ear
 from lab.tower.embedded import Tower
-from rollcall.bake.starting import SETTLE_AFTER
 from rollcall.domain.bake_tags import BAKE_UNTIL
 from rollcall.workflow.failures import REMEDY
+from rollcall.workflow.settling import SETTLE_AFTER
 
 type MakeGroup = Callable[..., Group]
 
@@ -79,12 +79,13 @@ def test_a_permission_that_is_missing_ends_the_bake_at_once_and_one_that_comes_a
     make_baked: MakeGroup, cloud: Cloud, tower: Tower
 ) -> None:
     group = make_baked()
-    cloud.aws.deny("CreateImage", only=1)
+    cloud.aws.deny("ec2:CreateImage", only=1)
     assert start_bake(group, roll_out=False, smoke="off").waited()["result"] == "baked"
-    cloud.aws.deny("CreateImage")
+    cloud.aws.deny("ec2:CreateImage")
+    cloud.aws.forget_calls()
     state = start_bake(group, roll_out=False, smoke="off").waited()
     cloud.aws.deny(None)
-    assert state["result"] == "failed"
+    assert (state["result"], cloud.aws.calls()["ec2:CreateImage"]) == ("failed", 5)
     assert "AWS refused CreateImage" in state["reason"]
     assert state["reason"].endswith(REMEDY)
     assert len(images(group)) == 1
@@ -118,6 +119,23 @@ def test_a_roll_out_that_is_rolled_back_leaves_the_group_where_it_was_and_the_im
     assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back"]
     eventually(lambda: versions(group) == ["1"], "the group is back")
     assert group.described()["LaunchTemplate"]["Version"] == "1"
+    assert nothing_left(group, tower)
+
+
+def test_a_roll_out_that_an_operator_rolls_back_is_said_to_be_rolled_back_by_hand(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower, ear: Ear
+) -> None:
+    group = make_baked()
+    at_size(group, 2)
+    group.tag({"cycle": "batch=1 checkpoints=50:100"})
+    bake = start_bake(group)
+    bake.rolls_out(group).reaches("waiting at a checkpoint")
+    cloud.aws.client("autoscaling").rollback_instance_refresh(AutoScalingGroupName=group.name)
+    state = bake.waited(LONG)
+    assert (state["result"], state["cycle_result"]) == ("rolled back by hand", "rolled back")
+    assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back by hand"]
+    eventually(lambda: ear.details(group, "Image Failed"), "it is published")
+    assert [each["result"] for each in ear.details(group, "Image Failed")] == ["rolled back by hand"]
     assert nothing_left(group, tower)
 
 
@@ -176,7 +194,8 @@ def test_a_builder_whose_time_is_over_is_removed_by_reconcile_and_published_once
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
-    "action", ["RunInstances", "CreateImage", "CreateLaunchTemplateVersion", "CreateTags", "TerminateInstances"]
+    "action",
+    ["RunInstances", "StopInstances", "CreateImage", "CreateLaunchTemplateVersion", "CreateTags", "TerminateInstances"],
 )
 def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     make_baked: MakeGroup, cloud: Cloud, tower: Tower, action: str, after: bool

@@ -86,6 +86,26 @@ def test_what_the_roll_out_will_object_to_is_said_before_anything_is_launched(
     assert not instances(group)
 
 
+def test_a_fleet_on_the_newest_version_of_the_groups_template_is_seen(
+    make_group: MakeGroup, cloud: Cloud, tower: Tower
+) -> None:
+    group = make_group(traffic={**WARM_SOON, **PLACED})
+    group.use_version("1")
+    let_bake(group, tower)
+    ec2 = cloud.aws.client("ec2")
+    latest = {"LaunchTemplateId": group.launch_template_id(), "Version": "$Latest"}
+    fleet = ec2.create_fleet(
+        LaunchTemplateConfigs=[{"LaunchTemplateSpecification": latest}],
+        TargetCapacitySpecification={"TotalTargetCapacity": 0, "DefaultTargetCapacityType": "on-demand"},
+    )["FleetId"]
+    cloud.rights.watch("BakeFunction")
+    state = start_bake(group).waited()
+    ec2.delete_fleets(FleetIds=[fleet], TerminateInstances=True)
+    assert (state["result"], [each["what"] for each in state["objections"]]) == ("refused", ["others on $Latest"])
+    assert state["reason"].startswith(f"the fleet {fleet} would launch the image")
+    assert cloud.rights.refused("BakeFunction") == []
+
+
 def test_amid_a_bake_no_cycle_begins_but_the_one_that_rolls_its_image_out(make_group: MakeGroup, tower: Tower) -> None:
     group = make_group(traffic={**WARM_SOON, **PLACED})
     group.use_version("1")

@@ -117,8 +117,11 @@ def test_what_the_function_may_do_is_what_it_does(
     data = {"IamInstanceProfile": {"Name": ROLE}, "BlockDeviceMappings": [volume], "SecurityGroupIds": ["sg-00000001"]}
     tagged, named = make_old("-tagged", tagged=True, **data), make_old("-named", tagged=False)
     make_group("-pooled", warm_pool={"MaxGroupPreparedCapacity": 0})
-    let_use(cloud, key["arn"], tagged)
+    for group in (tagged, named):
+        let_use(cloud, key["arn"], group)
     base = encrypted_image(cloud, key["arn"], name)
+    cloud.aws.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key["arn"])
+    cloud.aws.client("ec2").enable_ebs_encryption_by_default()
     cloud.rights.watch(FUNCTION)
 
     def ends(bake: Bake, result: str) -> bool:

@@ -19,8 +19,8 @@ import pytest
 from lab.cloud import COMMAND_TIMEOUT, Cloud, Group, eventually
 from lab.cycles import AT_ONE, Cycle, at_size, cycle_named, start_cycle, versions, with_versions
 from lab.ear import Ear
-from rollcall.cycle.starting import SETTLE_AFTER
 from rollcall.workflow.names import execution_name
+from rollcall.workflow.settling import SETTLE_AFTER
 from rollcall.workflow.waiting import EVENTS_PER_ROUND
 
 type MakeGroup = Callable[..., Group]

@@ -103,6 +103,21 @@ def test_an_image_fails_with_a_reason_where_a_test_says_so_and_without_a_reboot_
     assert lab.aws.images.reboots(builder) == 0
 
 
+def test_an_instance_stops_in_a_while_whatever_it_does_when_it_shuts_down_and_is_imaged_without_a_reboot(
+    lab: Lab,
+) -> None:
+    ec2 = lab.aws.client("ec2")
+    lab.aws.images.take(shutdown=5)
+    builder = launch(lab, InstanceInitiatedShutdownBehavior="terminate")
+    (changed,) = ec2.stop_instances(InstanceIds=[builder])["StoppingInstances"]
+    assert (changed["PreviousState"]["Name"], changed["CurrentState"]["Name"]) == ("running", "stopping")
+    await_state(lab, builder, "stopped")
+    image_of(lab, builder)
+    assert lab.aws.images.reboots(builder) == 0
+    ec2.terminate_instances(InstanceIds=[builder])
+    assert code_of(ec2.stop_instances, InstanceIds=[builder]) == "IncorrectInstanceState"
+
+
 def test_an_image_holds_the_volumes_that_are_attached_and_not_left_out(lab: Lab) -> None:
     ec2 = lab.aws.client("ec2")
     builder = launch(lab)
@@ -373,3 +388,24 @@ def test_a_thousand_images_and_ten_thousand_versions_are_there_at_once(lab: Lab)
     data = {"LaunchTemplateData": {"ImageId": BASE}}
     refused = code_of(ec2.create_launch_template_version, LaunchTemplateId=template_id, **data)
     assert refused == "VersionLimitExceeded"
+
+
+def test_an_account_that_encrypts_by_default_encrypts_each_volume_with_its_key(lab: Lab) -> None:
+    ec2, kms = lab.aws.client("ec2"), lab.aws.client("kms")
+    assert not ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+    assert ec2.get_ebs_default_kms_key_id()["KmsKeyId"].endswith("alias/aws/ebs")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    assert ec2.modify_ebs_default_kms_key_id(KmsKeyId=key)["KmsKeyId"] == key
+
+    def volume() -> dict[str, Any]:
+        instance = ec2.run_instances(**LAUNCH)["Instances"][0]["InstanceId"]
+        own = [{"Name": "attachment.instance-id", "Values": [instance]}]
+        found: dict[str, Any] = ec2.describe_volumes(Filters=own)["Volumes"][0]
+        return found
+
+    assert not volume()["Encrypted"]
+    ec2.enable_ebs_encryption_by_default()
+    assert (volume()["Encrypted"], volume()["KmsKeyId"]) == (True, key)
+    ec2.reset_ebs_default_kms_key_id()
+    ec2.disable_ebs_encryption_by_default()
+    assert not volume()["Encrypted"]

@@ -13,7 +13,7 @@ import pytest
 from lab.cloud import COMMAND_TIMEOUT, Cloud, Group, eventually
 from lab.cycles import AT_ONE, start_cycle, with_versions
 from lab.tower.embedded import Tower
-from rollcall.cycle.starting import SETTLE_AFTER
+from rollcall.workflow.settling import SETTLE_AFTER
 
 type Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAME = "web-2b1d6f0a-20261121T020000"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:rollcall-bake"
 EXECUTION = f"{MACHINE.replace(':stateMachine:', ':execution:')}:{NAME}"
-BAKE_ID = bake_id_of(EXECUTION)
+BAKE_ID = bake_id_of(EXECUTION, 1_000_000.0)
 BUILDER, SMOKE = "i-0a1b2c3d4e5f60718", "i-0123456789abcdef0"
 BASE, IMAGE, BEFORE = "ami-0aaaaaaaaaaaaaaaa", "ami-0bbbbbbbbbbbbbbbb", "ami-0cccccccccccccccc"
 STATE = BakeState(

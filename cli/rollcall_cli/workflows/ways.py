@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.workflow.names import DRY_KEY
+from rollcall.workflow.names import DRY_KEY, is_tag_key
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import progress_line
@@ -35,8 +35,23 @@ def require_one_way(
     if key is not None and way not in ("", WATCH):
         why = KEYLESS.get(way, f"of a group one {noun} runs at most")
         raise NotRun(f"{way} takes no --key: {why}.")
-    if key is not None and (not key.strip() or key.startswith(DRY_KEY)):
+    if key is not None:
+        _require_own_key(key, noun, starts=way != WATCH)
+
+
+def _require_own_key(key: str, noun: str, *, starts: bool) -> None:
+    """Raises NotRun for a key that an operator may not give. starts: whether it would name a new one.
+
+    One like those of tags would count as started by a tag: it would be published when it is refused, and the tag would
+    start none of that name any more.
+    """
+    if not key.strip() or key.startswith(DRY_KEY):
         raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
+    if starts and is_tag_key(key):
+        raise NotRun(
+            f"--key={key}: keys like v7 and sched-2026-12-06 name what a tag starts. Give another one, like run-{key}; "
+            f"to see the {noun} that a tag started, --watch --key {key}"
+        )
 
 
 def agreed(question: str, *, yes: bool) -> bool:

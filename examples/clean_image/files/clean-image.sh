@@ -1,6 +1,7 @@
 #!/bin/sh
 # Removes what belongs to one machine, so that an image of it holds nothing of that. The last thing a bake's job does: it
-# takes the ssh host keys away, without which sshd lets no new connection in.
+# takes the ssh host keys away, without which sshd lets no new connection in. Keys that let users in stay, but for that
+# of the builder's key pair, which EC2 gives to the first boot of every instance.
 # The first argument, for tests: a directory in the place of /.
 set -eu
 root="${1:-}"
@@ -17,7 +18,7 @@ rm -rf "$root/var/lib/cloud/instance" "$root/var/lib/cloud/instances" "$root/var
 
 # Chef: the key of this node, the validator's, and the name. A node of that name would be every instance.
 rm -f "$root/etc/chef/client.pem" "$root/etc/chef/validation.pem" "$root/etc/chef/first-boot.json"
-rm -rf "$root/etc/chef/ohai/hints" "$root/var/chef/cache" "$root/var/chef/backup"
+rm -rf "$root/var/chef/cache" "$root/var/chef/backup"
 
 # The agent of Systems Manager, and what a network service knows of this machine.
 rm -rf "$root/var/lib/amazon/ssm/Vault" "$root/var/lib/amazon/ssm/registration"
@@ -33,9 +34,23 @@ if [ -d "$root/var/log" ]; then
     find "$root/var/log" -type f \( -name '*.gz' -o -name '*.[0-9]' -o -name '*-[0-9]*' \) -exec rm -f {} +
     find "$root/var/log" -type f -exec sh -c 'for each; do : > "$each"; done' sh {} +
 fi
+# The public key of the builder's key pair, without its type and name; empty where it has none.
+pair_key() {
+    metadata=http://169.254.169.254/latest
+    token="$(curl -sf -m 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' "$metadata/api/token")" || return 0
+    curl -sf -m 5 -H "X-aws-ec2-metadata-token: $token" "$metadata/meta-data/public-keys/0/openssh-key" | cut -d ' ' -f 2
+}
+
+key="$(pair_key)"
 for home in "$root/root" "$root"/home/*; do
-    rm -f "$home/.bash_history" "$home/.ssh/known_hosts" "$home/.ssh/authorized_keys"
+    rm -f "$home/.bash_history" "$home/.ssh/known_hosts"
     rm -rf "$home/.ansible/tmp"
+    keys="$home/.ssh/authorized_keys"
+    if [ -n "$key" ] && [ -f "$keys" ]; then
+        others="$(grep -vF -- "$key" "$keys" || true)"
+        printf '%s' "${others:+$others
+}" > "$keys"
+    fi
 done
 
 # The ssh host keys, last: cloud-init, or the service sshd-keygen, makes new ones at the first boot.

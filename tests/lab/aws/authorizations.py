@@ -4,8 +4,9 @@ Source: Service Authorization Reference ("Actions, resources, and condition keys
 Scaling, AWS Step Functions, AWS Systems Manager, AWS KMS, AWS Lambda, Amazon SQS, AWS Secrets Manager, Amazon DynamoDB
 and Amazon EventBridge) and Amazon EC2 user guide ("Grant permission to tag Amazon EC2 resources during creation":
 ec2:CreateTags with ec2:CreateAction; a resource that a call makes has the tags of the request, one that is there has
-its own). For an encrypted volume: Amazon EBS user guide ("Requirements for Amazon EBS encryption"). Of an action that
-is not in the table here only its name is judged, for its resource is not known.
+its own). For an encrypted volume: Amazon EBS user guide ("Requirements for Amazon EBS encryption"). For references to
+images: Amazon EC2 user guide ("Identify your resources referencing specified AMIs"). Of an action that is not in the
+table here only its name is judged, for its resource is not known.
 """
 
 import json
@@ -178,6 +179,7 @@ class _Ec2:
             "CreateImage": self._create_image,
             "CreateTags": lambda request: self._tag("CreateTags", request),
             "DeleteTags": lambda request: self._tag("DeleteTags", request),
+            "DescribeImageReferences": _refer,
         }
 
     def needs(self, action: str, request: Record) -> Iterator[Need]:
@@ -272,6 +274,25 @@ class _Ec2:
         return ec2_arn("launch-template", str(known.get("LaunchTemplateId", ANY)))
 
 
+def _refer(request: Record) -> Iterator[Need]:
+    """What it needs to search each kind of resources: EC2 does so in the caller's name."""
+    yield Need("ec2:DescribeImageReferences")
+    asked = {each["ResourceType"] for each in request.get("ResourceTypes", [])}
+    for kind, actions in SEARCHED_WITH.items():
+        if request.get("IncludeAllResourceTypes") or kind in asked:
+            for action in actions:
+                yield Need(action, ANY, {}, {"aws:calledvia": REFERENCES_SERVICE})
+
+
+REFERENCES_SERVICE = "ec2-images.amazonaws.com"
+SEARCHED_WITH = {
+    "ec2:Instance": ("ec2:DescribeInstances",),
+    "ec2:LaunchTemplate": ("ec2:DescribeLaunchTemplates", "ec2:DescribeLaunchTemplateVersions"),
+    "ssm:Parameter": ("ssm:DescribeParameters", "ssm:GetParameters"),
+    "imagebuilder:ImageRecipe": ("imagebuilder:ListImageRecipes",),
+    "imagebuilder:ContainerRecipe": ("imagebuilder:ListContainerRecipes", "imagebuilder:GetContainerRecipe"),
+}
+"""What DescribeImageReferences needs beside itself, by kind."""
 ID_KEYS = ("InstanceId", "ImageId", "SnapshotId", "VolumeId")
 OF_A_RESOURCE = frozenset({"DescribeImageAttribute", "DescribeInstanceAttribute", "DescribeSnapshotAttribute"})
 """What only describes and may yet be allowed for single resources."""

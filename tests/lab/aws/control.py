@@ -112,7 +112,7 @@ class Pace:
     checks: float = 0.2
     """From then until its status checks have a result."""
     shutdown: float = 0.1
-    """From a termination until an instance is terminated."""
+    """From a stop until an instance is stopped, from a termination until it is terminated."""
 
 
 @dataclass(frozen=True)

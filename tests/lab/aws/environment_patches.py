@@ -3,9 +3,13 @@
 For each it unpacks the code anew, and starts a Python that imports anew what all functions have in common. Both take
 more than what a function does then. Files are unpacked once, and where it is asked for, a process is a fork of one that
 has imported the AWS SDK: nothing of a function is loaded before the fork.
+
+An error that a function ends in has one name in MiniStack, whatever it is; in AWS it has that of its class, by which
+state machines try again (Lambda developer guide, "Lambda function errors in Python").
 """
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -16,10 +20,16 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
 from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 from lab.aws.forks import Forks
 from lab.aws.unpacked import Unpacked, link
 
+UNNAMED = "Runtime.HandlerError"
+"""What MiniStack calls every error of a function."""
+TRACEBACK = "Traceback (most recent call last):\n"
+RAISED = re.compile(r"^(?:\w+\.)*(?P<kind>\w+)(?::|$)", re.MULTILINE)
+"""The line of a traceback that is not indented: the error, with its module before its name."""
 LAYERS = "_LAMBDA_LAYERS_DIRS"
 """The variable in which MiniStack names the directories of a function's layers."""
 
@@ -29,6 +39,7 @@ def install(directory: Path, *, forked: bool) -> None:
 
     directory: is there, and takes the unpacked code. forked: whether processes are forks.
     """
+    _name_errors()
     lambda_runtime.zipfile = SimpleNamespace(
         ZipFile=partial(LinkedArchive, Unpacked(directory)),
         BadZipFile=zipfile.BadZipFile,
@@ -41,6 +52,22 @@ def install(directory: Path, *, forked: bool) -> None:
             STDOUT=subprocess.STDOUT,
             DEVNULL=subprocess.DEVNULL,
         )
+
+
+def _name_errors() -> None:
+    """Give an error that a function ended in the name of its class."""
+    execute = lambda_svc._execute_function
+
+    def named(func: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = execute(func, event)
+        body = result.get("body")
+        if isinstance(body, dict) and body.get("errorType") == UNNAMED:
+            raised = RAISED.search(str(result.get("log", "")).rpartition(TRACEBACK)[2])
+            if raised:
+                body["errorType"] = raised["kind"]
+        return result
+
+    lambda_svc._execute_function = named
 
 
 class LinkedArchive:

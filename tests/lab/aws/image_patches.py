@@ -1,11 +1,12 @@
-"""What we replace of MiniStack's EC2 about images: all of it, tags of what is not there, and fleets, which use images.
+"""What we replace of MiniStack's EC2 about images: all of it, tags of what is not there, fleets, which use images, and
+what an account encrypts by default.
 
 MiniStack makes no images of instances, and one that is registered is a container to it; of fleets it forgets images.
 """
 
 from ministack.services import ec2
 
-from lab.aws import dry_run
+from lab.aws import default_encryption, dry_run
 from lab.aws import fleets as fleet_requests
 from lab.aws import ministack_images as kept
 from lab.aws.dry_run import Refusal
@@ -21,6 +22,7 @@ def install(images: Images, api: ImageApi) -> None:
     for image in sorted(dry_run.IMAGES):
         kept.add_public_image(image, "lab", "An image of the lab")
     ec2._ACTION_MAP.update(handlers(ACTIONS, api.serve))
+    ec2._ACTION_MAP.update(handlers(default_encryption.SERVED, default_encryption.serve))
     ec2._ACTION_MAP.update(handlers(fleet_requests.ACTIONS, Fleets(images.clock).serve))
     _tag_what_exists(images)
 

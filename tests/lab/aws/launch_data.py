@@ -5,6 +5,7 @@ Source: Amazon EC2 API reference (RunInstances, LaunchTemplateSpecification) and
 
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
+from lab.aws.default_encryption import encrypted
 from lab.aws.dry_run import Refusal
 from lab.aws.ec2_errors import Refused, invalid, refuse
 from lab.aws.ministack import Record
@@ -72,10 +73,4 @@ def mappings_of(image: Record, data: Record) -> list[Record]:
             devices.pop(each["DeviceName"], None)
         elif "Ebs" in each:
             devices[each["DeviceName"]] = {**devices.get(each["DeviceName"], {}), **each["Ebs"]}
-    return [{"DeviceName": device, "Ebs": {**_key_of(ebs), **ebs}} for device, ebs in devices.items()]
-
-
-def _key_of(ebs: Record) -> Record:
-    """The key of the snapshot that a volume is made of, if it has one."""
-    key = (kept.snapshot(str(ebs.get("SnapshotId"))) or {}).get("KmsKeyId")
-    return {"KmsKeyId": key, "Encrypted": True} if key else {}
+    return [{"DeviceName": device, "Ebs": encrypted(ebs)} for device, ebs in devices.items()]

@@ -35,7 +35,8 @@ def install(outside: Outside, versions: Versions, free_addresses: Callable[[str]
 
 def _launch(outside: Outside) -> None:
     """Let the lab launch what no group launches, end it, and say what its status checks say."""
-    terminate, refuse_unknown = (ec2._ACTION_MAP[each] for each in ("TerminateInstances", "DescribeInstanceStatus"))
+    serve = dict(ec2._ACTION_MAP)
+    terminate, refuse_unknown = serve["TerminateInstances"], serve["DescribeInstanceStatus"]
 
     def run_instances(params: Record) -> Response:
         try:
@@ -54,20 +55,14 @@ def _launch(outside: Outside) -> None:
             refusal: Response = terminate(params)
             if refusal[0] != OK:
                 return refusal
-        before = {each: instance_state(each) for each in ids}
-        try:
-            outside.terminate(ours)
-        except Refused as refused:
-            return _refused(refused.refusal)
-        changed = [
-            {
-                "InstanceId": each,
-                "PreviousState": {"Name": before[each]},
-                "CurrentState": {"Name": instance_state(each)},
-            }
-            for each in ids
-        ]
-        return query.answer("TerminateInstances", {"TerminatingInstances": changed})
+        return _changed("TerminateInstances", "TerminatingInstances", ids, lambda: outside.terminate(ours))
+
+    def stop_instances(params: Record) -> Response:
+        ids = ec2._parse_member_list(params, "InstanceId")
+        if not all(outside.knows(each) and each in ec2._instances for each in ids):
+            answered: Response = serve["StopInstances"](params)  # at once, those of groups
+            return answered
+        return _changed("StopInstances", "StoppingInstances", ids, lambda: outside.stop(ids))
 
     def describe_status(params: Record) -> Response:
         refusal: Response = refuse_unknown(params)
@@ -83,8 +78,25 @@ def _launch(outside: Outside) -> None:
         return query.answer("DescribeInstanceStatus", {"InstanceStatuses": shown})
 
     ec2._ACTION_MAP.update(
-        RunInstances=run_instances, TerminateInstances=terminate_instances, DescribeInstanceStatus=describe_status
+        RunInstances=run_instances,
+        StopInstances=stop_instances,
+        TerminateInstances=terminate_instances,
+        DescribeInstanceStatus=describe_status,
     )
+
+
+def _changed(action: str, key: str, ids: list[str], change: Callable[[], None]) -> Response:
+    """What EC2 answers to a call that changes the states of instances."""
+    before = {each: instance_state(each) for each in ids}
+    try:
+        change()
+    except Refused as refused:
+        return _refused(refused.refusal)
+    states = [
+        {"InstanceId": each, "PreviousState": {"Name": before[each]}, "CurrentState": {"Name": instance_state(each)}}
+        for each in ids
+    ]
+    return query.answer(action, {key: states})
 
 
 OK = 200

@@ -56,8 +56,8 @@ BY_ITSELF = {
 class Launched:
     """An instance outside of groups. asked: the request that launched it. Times in epoch seconds.
 
-    running, checked: when it is, and when its status checks have a result. gone: when it is terminated, once it is to
-    be.
+    running, checked: when it is, and when its status checks have a result. stopped, gone: when it is stopped, and when
+    it is terminated, once it is to be.
     """
 
     instance_id: str
@@ -66,6 +66,7 @@ class Launched:
     address: IPv4Address
     running: float
     checked: float
+    stopped: float | None = None
     gone: float | None = None
 
 
@@ -147,6 +148,17 @@ class Outside:
                 instance["StateReason"] = reason or BY_USER
                 machine.gone = self._images.clock() + self._images.pace.shutdown
 
+    def stop(self, instance_ids: list[str]) -> None:
+        """Begin to stop instances that were launched here, whatever their shutdown behaviour. Raises Refused."""
+        for each in instance_ids:
+            if cloud.instance_state(each) not in ("running", "stopping", "stopped"):
+                words = f"The instance '{each}' is not in a state from which it can be stopped."
+                raise Refused(Refusal("IncorrectInstanceState", words))
+        for each in instance_ids:
+            if cloud.instance_state(each) == "running":
+                cloud.set_instance_state(each, "stopping")
+                self._machines[each].stopped = self._images.clock() + self._images.pace.shutdown
+
     def shut_down(self, instance_id: str) -> None:
         """Let an instance shut itself down: it is stopped or terminated, as it was launched to be. Raises Refused."""
         machine, instance = self._machines.get(instance_id), cloud.instance(instance_id)
@@ -178,6 +190,8 @@ class Outside:
                 state = cloud.instance_state(machine.instance_id)
                 if state == "pending" and machine.running <= now:
                     self._boot(machine)
+                elif state == "stopping" and machine.stopped is not None and machine.stopped <= now:
+                    cloud.set_instance_state(machine.instance_id, "stopped")
                 elif machine.gone is not None and machine.gone <= now and state != "terminated":
                     self._end(machine)
 

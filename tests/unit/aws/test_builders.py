@@ -101,7 +101,18 @@ def test_each_is_terminated_by_itself_and_one_that_is_gone_keeps_no_other(builde
     builders.terminate(["i-b", "i-a"])
 
 
-def test_a_termination_that_is_denied_is_raised(builders: Builders, ec2: Stubber) -> None:
+def test_one_is_stopped(builders: Builders, ec2: Stubber) -> None:
+    ec2.add_response("stop_instances", {"StoppingInstances": []}, {"InstanceIds": ["i-a"]})
+    ec2.add_client_error("stop_instances", "IncorrectInstanceState")
+    builders.stop("i-a")
+    with pytest.raises(AwsRejected, match="StopInstances i-a"):
+        builders.stop("i-a")
+
+
+def test_a_termination_that_is_denied_is_raised_and_keeps_no_other_instance_alive(
+    builders: Builders, ec2: Stubber
+) -> None:
     ec2.add_client_error("terminate_instances", "UnauthorizedOperation", "no", http_status_code=403)
-    with pytest.raises(AwsDenied):
-        builders.terminate(["i-a"])
+    ec2.add_response("terminate_instances", {"TerminatingInstances": []}, {"InstanceIds": ["i-b"]})
+    with pytest.raises(AwsDenied, match="i-a"):
+        builders.terminate(["i-a", "i-b"])

@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from rollcall.aws.encryption_keys import EncryptionKeys, KeyFacts, role_of
-from rollcall.domain.errors import AwsRejected
+from rollcall.domain.errors import AwsDenied, AwsRejected
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -73,3 +73,18 @@ def test_the_role_of_a_session_is_named_without_its_path(keys: EncryptionKeys) -
     with Stubber(keys._caller) as sts:
         sts.add_response("get_caller_identity", {"Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/bake/f"})
         assert keys.own_role() == f"arn:aws:iam::{ACCOUNT}:role/bake"
+
+
+def test_what_an_account_encrypts_by_default_and_with_which_key(keys: EncryptionKeys) -> None:
+    with Stubber(keys._ec2) as ec2:
+        ec2.add_response("get_ebs_encryption_by_default", {"EbsEncryptionByDefault": True}, {})
+        ec2.add_response("get_ebs_default_kms_key_id", {"KmsKeyId": KEY}, {})
+        assert (keys.encrypts_by_default(), keys.default_key()) == (True, KEY)
+        ec2.add_client_error("get_ebs_default_kms_key_id", "UnauthorizedOperation", "no", http_status_code=403)
+        with pytest.raises(AwsDenied, match="GetEbsDefaultKmsKeyId"):
+            keys.default_key()
+
+
+def test_of_the_key_that_aws_manages_for_ebs_nothing_is_read(keys: EncryptionKeys, kms: Stubber) -> None:
+    """A role needs no permission for it, and so has none to describe it."""
+    assert not keys.facts(f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/ebs").is_customers

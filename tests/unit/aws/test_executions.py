@@ -60,10 +60,10 @@ def test_other_refusals_are_errors(executions: Executions, aws: Stubber, code: s
 
 
 def test_an_execution_is_found_by_its_name_with_its_input(executions: Executions, aws: Stubber) -> None:
-    answer = listed("ABORTED", 5) | {"input": json.dumps({"group": "web"})}
+    answer = listed("FAILED", 5) | {"input": json.dumps({"group": "web"}), "error": "refused"}
     aws.add_response("describe_execution", answer, {"executionArn": ARN})
     began = BEGAN.timestamp()
-    assert executions.find(NAME) == Execution(ARN, NAME, "ABORTED", began, began + 300, {"group": "web"})
+    assert executions.find(NAME) == Execution(ARN, NAME, "FAILED", began, began + 300, {"group": "web"}, "refused")
 
 
 def test_one_that_is_not_there_is_none(executions: Executions, aws: Stubber) -> None:

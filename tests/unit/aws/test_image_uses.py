@@ -39,11 +39,12 @@ QUIET: dict[str, dict[str, Any]] = {
     },
     "ssm": {"describe_parameters": {"Parameters": []}, "get_parameters": None},
 }
+TYPE = "m7g.large"
 NO_REFRESH: dict[str, Any] = {"InstanceRefreshes": []}
 
 
 def uses(*, images: tuple[str, ...] = (IMAGE,), **answers: Any) -> Uses:
-    """What uses images and versions of a template, by what AWS answers; a code in place of an answer is an error."""
+    """What uses images and versions of a template, by what AWS answers: in one page, or a list; a code is an error."""
     calls = deepcopy(QUIET)
     for own in calls.values():
         own.update({call: answer for call, answer in answers.items() if call in own})
@@ -54,8 +55,9 @@ def uses(*, images: tuple[str, ...] = (IMAGE,), **answers: Any) -> Uses:
             for call, answer in own.items():
                 if isinstance(answer, str):
                     stub.add_client_error(call, answer)
-                elif answer is not None:
-                    stub.add_response(call, answer)
+                for page in answer if isinstance(answer, list) else [answer]:
+                    if isinstance(page, dict):
+                        stub.add_response(call, page)
         return reader.uses(images, TEMPLATE)
 
 
@@ -216,6 +218,69 @@ def test_what_nothing_uses_is_not_in_use() -> None:
 )
 def test_each_kind_of_use_keeps_an_image(answers: dict[str, Any], by: str) -> None:
     assert uses(**answers).images == {IMAGE: by}
+
+
+def paged(key: str, *pages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An answer in pages; each but the last says that there is another."""
+    more = [{key: page, "NextToken": "more"} for page in pages[:-1]]
+    return [*more, {key: pages[-1]}]
+
+
+LAUNCHES = {"InstanceType": TYPE, "CreatedTime": MOMENT}
+SECOND_PAGES: dict[str, dict[str, Any]] = {
+    "the group api": {
+        "describe_auto_scaling_groups": paged(
+            "AutoScalingGroups",
+            [raw_group(f"web-{number}") for number in range(100)],
+            [raw_group("api") | mixed({"InstanceType": TYPE, "ImageId": IMAGE})],
+        ),
+        "describe_instance_refreshes": [NO_REFRESH] * 101,
+    },
+    "the launch configuration old": {
+        "describe_launch_configurations": paged(
+            "LaunchConfigurations", [], [{**LAUNCHES, "LaunchConfigurationName": "old", "ImageId": IMAGE}]
+        )
+    },
+    "the fleet fleet-1": {
+        "describe_fleets": paged(
+            "Fleets", [], [{"FleetId": "fleet-1", "LaunchTemplateConfigs": [{"Overrides": [{"ImageId": IMAGE}]}]}]
+        )
+    },
+    "the Spot fleet sfr-1": {
+        "describe_spot_fleet_requests": paged(
+            "SpotFleetRequestConfigs",
+            [],
+            spot_fleet("active", LaunchSpecifications=[{"ImageId": IMAGE}])["SpotFleetRequestConfigs"],
+        )
+    },
+    "the instance i-1": {
+        "describe_instances": paged(
+            "Reservations",
+            [],
+            [{"Instances": [{"InstanceId": "i-1", "ImageId": IMAGE, "State": {"Name": "running"}}]}],
+        )
+    },
+    "ssm:Parameter arn": {
+        "describe_image_references": paged(
+            "ImageReferences", [], [{"ImageId": IMAGE, "ResourceType": "ssm:Parameter", "Arn": "arn"}]
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("by", SECOND_PAGES)
+def test_a_use_on_a_later_page_of_an_answer_keeps_an_image(by: str) -> None:
+    assert uses(**SECOND_PAGES[by]).images == {IMAGE: by}
+
+
+def test_a_use_on_a_later_page_of_a_warm_pool_keeps_a_version() -> None:
+    pooled = paged("Instances", [], [member("7")])
+    found = uses(
+        describe_auto_scaling_groups=group(WarmPoolConfiguration={"MinSize": 1}),
+        describe_instance_refreshes=NO_REFRESH,
+        describe_warm_pool=pooled,
+    )
+    assert found.versions == {"7": "the warm pool of group api"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import Stubber
 
-from rollcall.aws.images import Devices, Image, Images, SnapshotResult, image_of
+from rollcall.aws.images import Image, Images, ImageSource, SnapshotResult, image_of
 from rollcall.domain.errors import AwsDenied, AwsRejected
 from unit.fakes import REGION
 
@@ -121,14 +121,42 @@ def test_a_deregistered_image_is_gone(images: Images, ec2: Stubber) -> None:
     assert images.image("ami-1") is None
 
 
-def test_the_root_of_an_instance_is_apart_from_its_other_volumes(images: Images, ec2: Stubber) -> None:
+def test_the_groups_whose_images_there_are_are_found_by_the_images_and_copies_do_not_count(
+    images: Images, ec2: Stubber
+) -> None:
+    copy = RAW | {"ImageId": "ami-2", "Name": "a copy"}
+    query = {
+        "Owners": ["self"],
+        "Filters": [{"Name": "tag:rollcall:made-by", "Values": ["rollcall bake"]}],
+        "IncludeDisabled": True,
+        "MaxResults": 1000,
+    }
+    ec2.add_response("describe_images", {"Images": [RAW, copy]}, query)
+    assert images.images_by_group() == {"web": ["ami-1"]}
+
+
+def test_own_images_are_read_again_by_their_ids_and_one_that_is_gone_is_missing(images: Images, ec2: Stubber) -> None:
+    ids = [f"ami-{number}" for number in range(201)]
+    for chunk, found in ((ids[:200], [RAW]), (ids[200:], [])):
+        filters = [{"Name": "image-id", "Values": chunk}]
+        query = {"Owners": ["self"], "Filters": filters, "IncludeDisabled": True, "MaxResults": 1000}
+        ec2.add_response("describe_images", {"Images": found}, query)
+    assert images.own_images(ids) == [IMAGE]
+
+
+def test_an_instance_is_imaged_by_its_state_and_without_its_other_volumes(images: Images, ec2: Stubber) -> None:
     volumes = [{"DeviceName": name, "Ebs": {"VolumeId": "vol-1"}} for name in ("/dev/sdc", "/dev/xvda", "/dev/sdb")]
-    instance = {"InstanceId": "i-1", "RootDeviceName": "/dev/xvda", "BlockDeviceMappings": volumes}
+    instance = {
+        "InstanceId": "i-1",
+        "State": {"Name": "stopped"},
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": volumes,
+    }
     ec2.add_response("describe_instances", {"Reservations": [{"Instances": [instance]}]})
     ec2.add_response("describe_instances", {"Reservations": []})
-    assert images.devices("i-1") == Devices("/dev/xvda", ("/dev/sdb", "/dev/sdc"))
+    assert images.image_source("i-1") == ImageSource("stopped", ("/dev/sdb", "/dev/sdc"))
     with pytest.raises(AwsRejected, match="i-1 any more"):
-        images.devices("i-1")
+        images.image_source("i-1")
 
 
 def creation() -> dict[str, Any]:
@@ -143,7 +171,7 @@ def creation() -> dict[str, Any]:
     }
 
 
-def test_an_image_is_made_with_a_reboot_and_tagged_with_its_snapshots(images: Images, ec2: Stubber) -> None:
+def test_an_image_is_made_at_rest_and_tagged_with_its_snapshots(images: Images, ec2: Stubber) -> None:
     tags = {"rollcall:bake-id": "0123456789ab"}
     ec2.add_response("create_image", {"ImageId": "ami-1"}, creation())
     ec2.add_client_error("create_image", "InvalidAMIName.Duplicate", expected_params=creation())

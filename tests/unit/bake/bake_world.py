@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.group_details import GroupDetails
+from rollcall.aws.images import ImageSource
 from rollcall.aws.launch_surroundings import LaunchSurroundings, Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
 from rollcall.aws.launch_types import LaunchTypes
@@ -21,6 +22,7 @@ from rollcall.bake.run import BakeRun
 from rollcall.bake.state import BakeState
 from rollcall.domain.bake_settings import BakeSettings
 from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, MADE_BY, TEMPLATE_TAG
+from rollcall.domain.errors import AwsDenied
 from rollcall.domain.groups import Group
 from rollcall.domain.jobs import JobStatus, LaunchTerms, Outcome, Project
 from unit.fakes import ACCOUNT, REGION, FakeEvidence, FakeFleet, FakeTower
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.images import Image
+    from rollcall.aws.template_users import TemplateUser
     from rollcall.bake.answer import StepAnswer
     from rollcall.domain.errors import Kept
     from rollcall.domain.instances import Instance
@@ -46,6 +49,7 @@ CYCLES = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Cycle"
 BASE = "ami-00000000000000001"
 SETTINGS_OF_BAKE = BakeSettings(MACHINE, CYCLES, cycles=True)
 ROUNDS_MAX = 300
+NOT_IN_ZONE = LaunchRefusal("Unsupported", "the instance type is not supported in this Availability Zone")
 BY_HAND = " by hand"
 
 
@@ -118,12 +122,15 @@ class FakeEc2(FakeBakeAws):
         self.by_token: dict[str, str] = {}  # ids by token
         self.requests: list[Mapping[str, Any]] = []
         self.no_room: set[str] = set()
+        self.no_type: set[str] = set()  # subnets whose zone has not the instance type
         self.refusal: LaunchRefusal | None = None
         self.unseen: set[str] = set()
         self.templates = {"lt-1": Template("lt-1", "web", {TEMPLATE_TAG: "true"})}
         self.parameters: dict[str, str] = {}
+        self.others: list[TemplateUser] = []  # what else launches from the template
 
     def _changing(self, words: str) -> bool:
+        self.require_not_refused(words)
         self.deaths.changing(words, lambda: self.changes.append(words))  # the other calls of the fake: before or after
         return False
 
@@ -146,7 +153,7 @@ class FakeEc2(FakeBakeAws):
         return instance_id
 
     def why_not_launched_alone(self, parameters: Mapping[str, Any]) -> LaunchRefusal | None:
-        return self.refusal
+        return NOT_IN_ZONE if parameters.get("SubnetId") in self.no_type else self.refusal
 
     def instances_of_bake(self, bake_id: str) -> list[Instance]:
         every = self.fleet.known_instances.values()
@@ -163,11 +170,21 @@ class FakeEc2(FakeBakeAws):
                 gone = {each: replace(known, state="shutting-down")}
                 self.deaths.changing("terminate", partial(self.fleet.known_instances.update, gone))
 
+    def image_source(self, instance_id: str) -> ImageSource:
+        return ImageSource(self.fleet.known_instances[instance_id].state, self.other_devices)
+
+    def stop(self, instance_id: str) -> None:
+        stopping = {instance_id: replace(self.fleet.known_instances[instance_id], state="stopping")}
+        self.deaths.changing("stop", partial(self.fleet.known_instances.update, stopping))
+
     def details(self, name: str) -> GroupDetails | None:
         return self.groups.get(name)
 
     def template(self, template: Mapping[str, Any]) -> Template | None:
         return self.templates.get(template.get("LaunchTemplateId", ""))
+
+    def template_users(self, template: Mapping[str, Any], group: str) -> list[TemplateUser]:
+        return self.others
 
     def image_parameter(self, name: str) -> str | None:
         return self.parameters.get(name)
@@ -202,9 +219,20 @@ class FakeKeys(EncryptionKeys):
 
     def __init__(self) -> None:
         self.known: dict[str, KeyFacts] = {}
+        self.by_default = False
+        self.default = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/ebs"
+        self.denied: AwsDenied | None = None
+
+    def encrypts_by_default(self) -> bool:
+        if self.denied:
+            raise self.denied
+        return self.by_default
+
+    def default_key(self) -> str:
+        return self.default
 
     def facts(self, key: str) -> KeyFacts:
-        return self.known[key]
+        return self.known[key] if key in self.known else super().facts(key)
 
     def own_role(self) -> str:
         return f"arn:aws:iam::{ACCOUNT}:role/bake"
@@ -366,7 +394,7 @@ class BakeWorld:
 
     def goes_on(self) -> None:
         """What EC2 and Tower do by themselves in the meantime."""
-        becomes = {"pending": "running", "shutting-down": "terminated"}
+        becomes = {"pending": "running", "stopping": "stopped", "shutting-down": "terminated"}
         for each in list(self.fleet.known_instances.values()):
             now = replace(each, state=becomes.get(each.state, each.state))
             self.fleet.known_instances[each.instance_id] = now
@@ -409,3 +437,6 @@ class _BakeRun(BakeRun):
 
     def _observer(self, state: BakeState) -> PreflightObserver:
         return self._world.observer()
+
+    def _at_work(self, group: str) -> list[str]:
+        return [*self._world.running, *self._world.cycles]

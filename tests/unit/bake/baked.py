@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.group_details import GroupDetails
 from rollcall.aws.image_uses import Uses
-from rollcall.aws.images import AVAILABLE, DISABLED, Devices, Image, SnapshotResult
+from rollcall.aws.images import AVAILABLE, DISABLED, Image, ImageSource, SnapshotResult
 from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
 from rollcall.bake.bake_aws import BakeAws
 from rollcall.bake.state import BakeState
@@ -24,7 +24,7 @@ from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.instances import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 TEMPLATE = "lt-1"
@@ -77,7 +77,9 @@ class FakeBakeAws(BakeAws):
     """Images, versions and groups in memory. changes: the calls that changed something, in order.
 
     dies_at: the number of the changing call at which the function dies, from 1; before it is made, or after. refuses:
-    what AWS refuses, as the calls' words begin. hidden: images that DescribeImages does not show yet. full: subnets in
+    what AWS refuses, as the calls' words begin. uses_by_now: of versions, when they are asked for alone; None for the
+    same. change_meanwhile: what an operator does between that images are listed and that they are read again. hidden:
+    images that DescribeImages does not show yet. full: subnets in
     which there is no room. launches: the parameters of RunInstances.
     """
 
@@ -87,10 +89,13 @@ class FakeBakeAws(BakeAws):
         self.groups: dict[str, GroupDetails] = {}
         self.found_uses = Uses({}, {})
         self.asked_uses: list[str] = []
+        self.uses_by_now: Uses | None = None
+        self.change_meanwhile: Callable[[], object] = lambda: None
         self.changes: list[str] = []
         self.refuses: tuple[str, ...] = ()
         self.hidden: set[str] = set()
         self.other_devices: tuple[str, ...] = ()
+        self.builder_state = "stopped"
         self.left_out: tuple[str, ...] = ()
         self.tokens: dict[str, TemplateVersion] = {}
         self.launched: dict[str, str] = {}  # instances by the tokens of their launches
@@ -101,10 +106,14 @@ class FakeBakeAws(BakeAws):
         self.dies_after = False
         self._calls = 0
 
-    def _changing(self, words: str) -> bool:
-        """Record a change. Whether the function dies after it."""
+    def require_not_refused(self, words: str) -> None:
+        """Raise what AWS refuses."""
         if any(words.startswith(each) for each in self.refuses):
             raise AwsRejected(f"AWS refused {words}")
+
+    def _changing(self, words: str) -> bool:
+        """Record a change. Whether the function dies after it."""
+        self.require_not_refused(words)
         self._calls += 1
         if self._calls == self.dies_at and not self.dies_after:
             raise FunctionDiedError(words)
@@ -124,8 +133,22 @@ class FakeBakeAws(BakeAws):
         own = (each for each in self.known.values() if each.tags.get(BAKE_GROUP) == group)
         return sorted(own, key=lambda each: each.created, reverse=True)
 
-    def devices(self, instance_id: str) -> Devices:
-        return Devices("/dev/xvda", self.other_devices)
+    def images_by_group(self) -> dict[str, list[str]]:
+        groups = {each.tags[BAKE_GROUP] for each in self.known.values() if BAKE_GROUP in each.tags}
+        return {group: [each.id for each in self.images_made_for(group)] for group in groups}
+
+    def own_images(self, image_ids: Collection[str]) -> list[Image]:
+        self.change_meanwhile()
+        return [self.known[each] for each in image_ids if each in self.known]
+
+    def image_source(self, instance_id: str) -> ImageSource:
+        return ImageSource(self.builder_state, self.other_devices)
+
+    def stop(self, instance_id: str) -> None:
+        dies = self._changing(f"stop {instance_id}")
+        self.builder_state = "stopping"
+        if dies:
+            raise FunctionDiedError
 
     def create_image(
         self, instance_id: str, name: str, description: str, tags: Mapping[str, str], without: Collection[str]
@@ -162,7 +185,7 @@ class FakeBakeAws(BakeAws):
 
     def uses(self, image_ids: Collection[str], template: Mapping[str, Any]) -> Uses:
         self.asked_uses += image_ids
-        return self.found_uses
+        return self.found_uses if image_ids or self.uses_by_now is None else self.uses_by_now
 
     def versions(self, template_id: str, since: str = "") -> list[TemplateVersion]:
         found = sorted(self.made_versions.values(), key=lambda each: int(each.number), reverse=True)

@@ -35,6 +35,26 @@ def test_the_image_is_made_waited_for_and_tagged_with_its_snapshots() -> None:
     assert aws.changes == [f"create {NAME}", f"tag ami-1 snap-1 {later}"], "no other tag may be set later"
 
 
+def test_the_builder_is_stopped_first_so_that_it_does_not_boot_again_once_it_is_clean() -> None:
+    aws = FakeBakeAws()
+    aws.builder_state = "running"
+    step = Imaging(aws).step
+    stopping = step(state(), NOW)
+    assert (stopping.next, stopping.state.image_id) == ("image", "")
+    assert step(stopping.state, NOW + 15).next == "image"
+    assert aws.changes == ["stop i-builder"]
+    aws.builder_state = "stopped"
+    made = step(stopping.state, NOW + 900)
+    assert (aws.changes, made.state.image_since) == (["stop i-builder", f"create {NAME}"], NOW + 900)
+
+
+def test_a_builder_that_does_not_stop_ends_with_the_bakes_time() -> None:
+    aws = FakeBakeAws()
+    aws.builder_state = "stopping"
+    assert Imaging(aws).step(state(), NOW + 3599).next == "image"
+    assert "has not stopped for its image" in over(Imaging(aws).step(state(), NOW + 3600))
+
+
 def test_it_is_named_and_tagged_after_the_bake() -> None:
     assert image_name(state()) == NAME
     assert image_name(state(group="web * (blue)" + "x" * 99)) == (
@@ -89,6 +109,15 @@ def test_one_that_never_shows_fails() -> None:
     assert waiting.next == "image"
     reason = over(Imaging(aws).step(waiting.state, NOW + VISIBLE_AFTER + 1))
     assert reason == "AWS does not show the image ami-1 that was made 300 s ago"
+
+
+def test_one_whose_id_was_lost_and_that_never_shows_fails() -> None:
+    aws = FakeBakeAws()
+    Imaging(aws).step(state(), NOW)
+    aws.hidden = {"ami-1"}
+    lost = Imaging(aws).step(state(), NOW)
+    waiting = Imaging(aws).step(lost.state, NOW + VISIBLE_AFTER)
+    assert f"the image of the name {NAME}" in over(Imaging(aws).step(waiting.state, NOW + VISIBLE_AFTER + 1))
 
 
 def test_a_failure_has_awss_reason() -> None:

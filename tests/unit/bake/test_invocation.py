@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollcall.bake.invocation import STEPS, read_invocation, retire_event, sweep_event
+from rollcall.bake.invocation import STEPS, read_invocation, retire_event, retire_others_event, sweep_event
 from rollcall.domain.errors import BadEvent
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:Bake:web-2b1d6f0a-now"
@@ -23,6 +23,7 @@ def test_an_execution_that_was_stopped_is_read() -> None:
 
 def test_upkeep_is_read_as_reconcile_sends_it() -> None:
     assert read_invocation(sweep_event()).step == "sweep"
+    assert read_invocation(retire_others_event()).step == "retire_others"
     read = read_invocation(retire_event("web", dry_run=True))
     assert (read.step, read.fields["group"], read.fields["dry_run"], read.fields["force"]) == (
         "retire",

@@ -11,6 +11,8 @@ from rollcall.aws.encryption_keys import KeyFacts
 from rollcall.aws.images import Image
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
+from rollcall.aws.template_users import TemplateUser
+from rollcall.bake.due import Baked
 from rollcall.bake.preflight import Preflight
 from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.domain.errors import AwsDenied, TowerDenied, TowerUnavailable
@@ -112,7 +114,7 @@ def test_what_the_cycle_objects_to_is_said_before_there_is_an_image_and_marked_a
         Objection(
             "roll-out: pinned",
             "its roll-out would be refused: cycle web-0 has pinned it",
-            "wait for that cycle; or bake with roll_out=false, and roll it out another way",
+            "wait for that cycle; or bake with --no-roll-out (tag: roll-out=false), and roll it out another way",
         ),
     )
     assert found.warnings == ("roll-out: its warm pool is replaced, too",)
@@ -139,26 +141,95 @@ def test_without_a_cycle_none_is_asked(without: str) -> None:
     assert found.warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("version", "request_", "refused"),
-    [
-        ("$Latest", {}, True),
-        ("$Latest", {"pin": True}, False),
-        ("$Latest", {"pin": True, "roll_out": False}, True),
-        ("$Default", {}, False),
-        ("1", {}, False),
-    ],
-)
-def test_a_group_on_the_newest_version_would_launch_an_image_whatever_its_roll_out_comes_to(
-    version: str, request_: dict[str, Any], refused: bool
-) -> None:
-    bake = world(**request_)
-    template = {"LaunchTemplateId": "lt-1", "Version": version}
-    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
+def _on(bake: BakeWorld, version: str, *overrides: dict[str, Any]) -> None:
+    """The group is on this version of its launch template, of which an alias stands for number 1."""
+    template = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web", "Version": version}
+    configuration: dict[str, Any] = {"LaunchTemplate": template}
+    if overrides:
+        policy = {"LaunchTemplateSpecification": template, "Overrides": list(overrides)}
+        configuration = {"MixedInstancesPolicy": {"LaunchTemplate": policy}}
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration=configuration)
     first = bake.aws.made_versions["1"]
     bake.aws.made_versions |= {"$Latest": first, "$Default": first}
     bake.aws.version = lambda template, version: bake.aws.made_versions.get(version)  # type: ignore[method-assign]
-    assert objections(bake) == ({"on $Latest"} if refused else set())
+
+
+@pytest.mark.parametrize("request_", [{}, {"pin": True}, {"roll_out": False}])
+def test_a_group_on_the_newest_version_would_launch_an_image_whatever_its_roll_out_comes_to(
+    request_: dict[str, Any],
+) -> None:
+    """Also where its cycle sets a number first: it begins after the version is there, and may be refused."""
+    bake = world(**request_)
+    _on(bake, "$Latest")
+    assert against(bake, "on $Latest")[1] == (
+        "set it to the number that $Latest stands for: aws autoscaling update-auto-scaling-group "
+        """--auto-scaling-group-name web --launch-template '{"LaunchTemplateId": "lt-1", "Version": "1"}'"""
+    )
+
+
+def test_a_mixed_policy_is_set_to_a_number_with_all_its_overrides() -> None:
+    bake = world()
+    _on(bake, "$Latest", {"InstanceType": "m7i.large"})
+    assert against(bake, "on $Latest")[1].endswith(
+        """ --mixed-instances-policy '{"LaunchTemplate": {"LaunchTemplateSpecification": """
+        """{"LaunchTemplateId": "lt-1", "Version": "1"}, "Overrides": [{"InstanceType": "m7i.large"}]}}'"""
+    )
+
+
+@pytest.mark.parametrize("version", ["$Default", "1"])
+def test_a_group_on_the_default_or_on_a_number_launches_no_image_before_it_is_rolled_out(version: str) -> None:
+    bake = world()
+    _on(bake, version)
+    assert objections(bake) == set()
+
+
+FLEET, API = "the fleet fleet-1", "the group api"
+
+
+@pytest.mark.parametrize("roll_out", [True, False])
+def test_what_else_is_on_the_newest_version_of_the_template_would_launch_an_image_before_it_is_rolled_out(
+    *, roll_out: bool
+) -> None:
+    bake = world(roll_out=roll_out)
+    bake.aws.others = [TemplateUser(FLEET, "$Latest"), TemplateUser(API, "$Latest"), TemplateUser(API, "1")]
+    reason, remedy = against(bake, "others on $Latest")
+    assert reason.startswith(f"{FLEET}, {API} would launch the image before it is rolled out, or when that failed")
+    assert "launch template web" in reason
+    assert remedy == "set each to a number of it, or give it a launch template of its own"
+
+
+@pytest.mark.parametrize(
+    ("own", "request_", "refused"),
+    [
+        ("$Default", {"pin": True}, True),
+        ("$Default", {}, False),
+        ("$Default", {"pin": True, "roll_out": False}, False),
+        ("1", {"pin": True}, False),
+    ],
+)
+def test_what_else_is_on_the_default_version_speaks_only_against_a_pin_that_moves_it(
+    own: str, request_: dict[str, Any], *, refused: bool
+) -> None:
+    bake = world(**request_)
+    _on(bake, own)
+    bake.aws.others = [TemplateUser(API, "$Default")]
+    assert objections(bake) == ({"others on $Default"} if refused else set())
+
+
+def test_an_override_of_the_same_template_is_refused_by_its_alias_and_else_keeps_its_version() -> None:
+    same = {"LaunchTemplateId": "lt-1", "LaunchTemplateName": "web"}
+    arm = {"InstanceType": "c7g.large"}
+    bake = world()
+    own = {"InstanceType": "m7i.large"}
+    _on(bake, "1", own, {**arm, "LaunchTemplateSpecification": {**same, "Version": "$Latest"}})
+    assert against(bake, "others on $Latest")[0].startswith("the override for c7g.large would launch the image")
+    _on(bake, "$Default", own, {**arm, "LaunchTemplateSpecification": same})
+    kept = "the override for c7g.large keeps version $Default of launch template web: this bake is not for it"
+    assert (objections(bake), judged(bake).warnings) == (set(), (kept,))
+    bake.request["pin"] = True
+    assert objections(bake) == {"others on $Default"}
+    _on(bake, "1", own, {**arm, "LaunchTemplateSpecification": {**same, "Version": "$Latest"}, "ImageId": "ami-arm"})
+    assert objections(bake) == set()
 
 
 def test_a_smoke_test_that_provisions_needs_the_groups_jobs_in_the_inventory_of_bakes() -> None:
@@ -170,7 +241,14 @@ def test_a_smoke_test_that_provisions_needs_the_groups_jobs_in_the_inventory_of_
     for name in ("provision", "retire"):
         template = bake.tower.templates[name]
         bake.tower.templates[name] = replace(template, asks_inventory=False, inventory_id=1)
-    assert [each.what for each in judged(bake).objections] == ["another inventory"] * 2
+    assert [each[1:] for each in judged(bake).objections] == [
+        (
+            f"a smoke test that provisions runs job template '{name}' (tag rollcall:{tag}) in inventory 'builders', "
+            "and it is fixed to inventory 1",
+            "let it prompt for the inventory, or bake with --smoke boot (tag: smoke=boot)",
+        )
+        for name, tag in (("provision", "job-template"), ("retire", "retire-job-template"))
+    ]
     bake.request["smoke"] = "boot"
     assert objections(bake) == set()
 
@@ -180,7 +258,7 @@ def test_a_retire_job_that_is_not_there_speaks_only_against_a_smoke_test_that_pr
     bake.group(retire_job_template="retire")
     reason, remedy = against(bake, "retire job template")
     assert "rollcall:retire-job-template names no template" in reason
-    assert "smoke=boot" in remedy
+    assert remedy == "correct the tag, or bake with --smoke boot (tag: smoke=boot)"
 
 
 @pytest.mark.parametrize("named", ["in the input", "in the version"])
@@ -196,7 +274,42 @@ def test_a_parameter_that_may_not_be_read_is_an_objection_and_no_error_of_the_st
     bake.aws.image_parameter = denied  # type: ignore[method-assign]
     reason, remedy = against(bake, "base image's parameter")
     assert "/golden" in reason
-    assert "permit ssm:GetParameters on it" in remedy
+    assert "permit ssm:GetParameters on it, for by itself it may read only AWS's own" in remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "tag", "option"),
+    [
+        ("job_template", "rollcall:bake-job-template", "--job-template"),
+        ("inventory", "rollcall:bake-inventory", "--inventory"),
+    ],
+)
+def test_what_names_nothing_is_corrected_where_it_was_named(key: str, tag: str, option: str) -> None:
+    bake = world(**{key: "nosuch"})
+    what = key.replace("_", " ")
+    assert against(bake, what)[1] == f"correct {option}, or leave it out where the tag {tag} names one"
+    bake = world()
+    bake.group(**{f"bake_{key}": "nosuch"})
+    assert against(bake, what)[1] == f"correct the tag {tag}"
+
+
+def test_of_an_inventory_that_is_a_groups_it_is_not_said_that_the_job_template_is_fixed_to_another() -> None:
+    bake = world(inventory="prod")
+    _template(asks_inventory=False, inventory_id=99)(bake)
+    assert objections(bake) == {"a group's inventory"}
+
+
+def test_a_builders_type_of_another_architecture_is_one_objection_with_a_type_that_fits() -> None:
+    """EC2 refuses the dry run for the same reason."""
+    bake = world(instance_type="m7i.large")
+    _base(architecture="arm64")(bake)
+    bake.version(InstanceType="c7g.large")
+    bake.aws.refusal = LaunchRefusal("InvalidParameterValue", "the architecture 'x86_64' does not match 'arm64'")
+    reason, remedy = against(bake, "builder's architecture")
+    assert reason == f"base image {BASE} is arm64, and the builder's type m7i.large is not"
+    assert "such as t4g.small, with --instance-type" in remedy
+    bake.aws.refusal = DENIED
+    assert objections(bake) == {"builder's architecture", "permission for the builder"}
 
 
 # Each objection, by what is wrong
@@ -298,18 +411,18 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
     ("change", "what", "remedy"),
     [
         (_tags(bake="never"), "forbidden", "take the word out of rollcall:bake"),
-        (_tags(bake="weekly"), "tags of bake", "set the tag to what is allowed"),
+        (_tags(bake="weekly"), "tags of bake", "written like 'every=sun-03:00@Europe/Berlin smoke=boot'"),
         (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
-        (_without_cycles, "no cycles", "roll_out=false"),
+        (_without_cycles, "no cycles", "bake with --no-roll-out (tag: roll-out=false)"),
         (_no_version, "launch template", "give the group a version that is there"),
         (_template_without_tag, "template not allowed", "--resources lt-1 --tags Key=rollcall:bake,Value=true"),
         (_base(state="pending"), "base image", "name one that is available"),
         (_base(owner="999999999999", owner_alias=""), "base image's owner", "999999999999 among TrustedImageAccounts"),
         (_base(root_device="", mappings=()), "base image's root", "name one that has"),
-        (_parameter_names_nothing, "base image", "name one that is, as base_image"),
+        (_parameter_names_nothing, "base image", "with --base-image or the tag rollcall:bake-base"),
         (_override_of_another_architecture, "architecture", "a launch template of their own"),
         (_base(architecture="arm64"), "architecture", "name a base image of theirs"),
-        (_no_type, "no instance type", "name one, as instance_type"),
+        (_no_type, "no instance type", "name one with --instance-type (tag: type=TYPE)"),
         (_unknown_type, "instance types", "correct the builder's"),
         (_subnet_is_gone, "subnets", "take them out"),
         (_no_address, "free addresses", "free some"),
@@ -374,8 +487,27 @@ def test_all_of_it_is_said_at_once() -> None:
         "template not allowed",
         "subnets",
         "base image's owner",
-        "architecture",
+        "builder's architecture",
     }
+
+
+def test_an_inventory_that_is_a_groups_and_one_that_may_not_be_changed_are_two_objections() -> None:
+    bake = world()
+    bake.group(bake_inventory="prod")
+    _may_not_change(bake)
+    assert objections(bake) == {"a group's inventory", "role on inventory"}
+
+
+def test_a_subnet_whose_zone_has_not_the_type_is_passed_over_and_only_where_none_has_it_is_it_an_objection() -> None:
+    bake = world()
+    assert [judged(bake).plan.subnet, bake.aws.no_type] == ["subnet-1", set()]  # type: ignore[union-attr]
+    bake.aws.no_type = {"subnet-1"}
+    found = judged(bake)
+    assert found.objections == ()
+    assert found.plan
+    assert found.plan.subnet == "subnet-2"
+    bake.aws.no_type = {"subnet-1", "subnet-2"}
+    assert objections(bake) == {"launch of the builder: Unsupported"}
 
 
 def test_without_roll_out_what_only_a_cycle_needs_does_not_matter() -> None:
@@ -407,7 +539,7 @@ def test_an_override_with_an_image_of_its_own_may_have_another_architecture_and_
     bake.overridden({"InstanceType": "m7i.large"}, {"InstanceType": "c7g.large", "ImageId": "ami-arm"})
     found = judged(bake)
     assert found.objections == ()
-    assert found.warnings == ("the override for c7g.large keeps an image of its own",)
+    assert found.warnings == ("the override for c7g.large keeps image ami-arm: this bake is not for it",)
 
 
 def test_of_a_version_without_a_type_the_first_override_that_fits_is_taken() -> None:
@@ -468,6 +600,31 @@ def test_a_project_that_is_updated_by_its_jobs_is_named() -> None:
     assert "a bake by schedule is made every time" in judged(bake).warnings[0]
 
 
+@pytest.mark.parametrize(
+    ("request_", "last", "words"),
+    [
+        ({}, None, "there is something new: no bake of it went well before"),
+        ({}, Baked("ami-old", "c0ffee"), "there is something new: the last one began with base image ami-old, and"),
+        ({}, Baked(BASE, "0ld"), "there is something new: the project's revision is c0ffee, and was 0ld"),
+        (
+            {"base_image": "current"},
+            Baked("ami-old", "c0ffee"),
+            "which each bake makes anew, so there is always something",
+        ),
+        ({}, Baked(BASE, "c0ffee"), ""),
+        ({"only_if_new": False}, None, ""),
+    ],
+)
+def test_a_bake_that_is_made_only_of_something_new_says_what_is_new(
+    request_: dict[str, Any], last: Baked | None, words: str
+) -> None:
+    bake = world(**{"only_if_new": True, "base_image": BASE} | request_)
+    observer = bake.observer()
+    observer._last = lambda group: last  # type: ignore[method-assign]
+    warnings = observer.preflight(bake.request, "this one").warnings
+    assert [words in each for each in warnings] == ([True] if words else [])
+
+
 def test_while_tower_is_away_nothing_is_judged() -> None:
     bake = world()
     bake.tower.unavailable = True
@@ -506,6 +663,28 @@ def test_what_a_policy_denies_is_not_what_it_allows() -> None:
     assert objections(encrypted({"Statement": [ROOT, denied]})) == {f"key {KEY}: Auto Scaling's role of the group"}
 
 
+@pytest.mark.parametrize("denied", [SERVICE_ROLE, f"arn:aws:iam::{ACCOUNT}:root", "*"])
+def test_what_a_policy_denies_neither_the_policy_nor_a_grant_allows(denied: str) -> None:
+    policy = allowed(SERVICE_ROLE)
+    policy["Statement"].append({"Effect": "Deny", "Action": "kms:*", "Principal": {"AWS": denied}})
+    bake = encrypted(policy)
+    grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(grantees=grantees)
+    own = set() if denied == SERVICE_ROLE else {f"key {KEY}: the role of bake"}
+    assert objections(bake) == own | {f"key {KEY}: Auto Scaling's role of the group"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"Condition": {"Bool": {"aws:SecureTransport": "false"}}}, {"Action": "kms:ScheduleKeyDeletion"}],
+    ids=["a condition", "another action"],
+)
+def test_what_is_denied_only_under_a_condition_or_is_another_action_does_not_count(changes: dict[str, Any]) -> None:
+    policy = allowed(SERVICE_ROLE)
+    policy["Statement"].append({"Effect": "Deny", "Action": "kms:*", "Principal": "*", **changes})
+    assert objections(encrypted(policy)) == set()
+
+
 def test_a_grant_is_as_good_as_the_policy() -> None:
     bake = encrypted({"Statement": [ROOT]})
     grantees = {SERVICE_ROLE: frozenset({"CreateGrant", "Decrypt"})}
@@ -526,6 +705,25 @@ def test_a_key_that_the_stack_does_not_name_and_one_that_is_disabled_are_objecti
     assert objections(bake) == {f"key {KEY}", f"key {KEY} not named"}
 
 
+def test_a_key_that_the_stack_does_not_name_is_an_objection_also_where_bake_may_not_read_it() -> None:
+    """It may read only those that are named."""
+    bake = encrypted(None, unread="AWS refused kms:DescribeKey")
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(arn="")
+    assert objections(bake) == set()
+    bake.bake = bake.bake._replace(key_arns=())
+    assert against(bake, f"key {KEY} not named")[1] == f"deploy with {KEY} among KmsKeyArns"
+    assert judged(bake).warnings == ()
+
+
+def test_an_alias_that_may_not_be_read_is_a_warning() -> None:
+    bake = encrypted(None)
+    alias = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/ours"
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"KmsKeyId": alias}}])
+    bake.keys.known[alias] = KeyFacts(alias, unread="AWS refused kms:DescribeKey")
+    assert objections(bake) == set()
+    assert f"KMS key {alias} could not be read" in judged(bake).warnings[0]
+
+
 def test_what_cannot_be_read_of_a_key_is_a_warning() -> None:
     bake = encrypted(None, unread="AWS refused kms:GetKeyPolicy")
     found = judged(bake)
@@ -537,3 +735,48 @@ def test_a_key_of_awss_needs_no_permission() -> None:
     bake = encrypted(None, manager="AWS")
     bake.bake = bake.bake._replace(key_arns=())
     assert (objections(bake), judged(bake).warnings) == (set(), ())
+
+
+@pytest.mark.parametrize(
+    ("volume", "image_", "by_default", "judged_"),
+    [
+        ({}, {}, True, True),
+        ({}, {}, False, False),
+        ({"Encrypted": True}, {}, False, True),
+        ({}, {"Encrypted": True}, True, False),  # its own snapshot's key stays, which AWS does not show here
+        ({}, {"Encrypted": True, "KmsKeyId": "arn:aws:kms:other"}, True, False),
+    ],
+)
+def test_the_key_that_the_account_has_by_default_is_judged_where_no_other_is_named(
+    volume: dict[str, Any], image_: dict[str, Any], *, by_default: bool, judged_: bool
+) -> None:
+    bake = world()
+    own = image(
+        owner=ACCOUNT, owner_alias="", mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8} | image_},)
+    )
+    bake.aws.known[BASE] = own
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": volume}])
+    bake.keys.by_default, bake.keys.default = by_default, KEY
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy={"Statement": [ROOT]}, grantees={})
+    bake.keys.known["arn:aws:kms:other"] = KeyFacts("arn:aws:kms:other", manager="AWS")
+    found = {f"key {KEY} not named", f"key {KEY}: Auto Scaling's role of the group"}
+    assert objections(bake) == (found if judged_ else set())
+
+
+def test_an_encrypted_image_of_another_account_gets_the_default_key() -> None:
+    bake = world()
+    bake.aws.known[BASE] = image(mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": True}},))
+    bake.keys.default = KEY
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy=allowed(SERVICE_ROLE), grantees={})
+    assert objections(bake) == {f"key {KEY} not named"}
+
+
+def test_the_default_key_that_aws_manages_needs_no_permission_and_one_that_cannot_be_read_is_a_warning() -> None:
+    bake = world()
+    bake.keys.by_default = True
+    assert (judged(bake).objections, judged(bake).warnings) == ((), ())
+    bake.keys.denied = AwsDenied("AWS refused GetEbsEncryptionByDefault")
+    found = judged(bake)
+    assert found.objections == ()
+    [warning] = found.warnings
+    assert "could not be read (AWS refused GetEbsEncryptionByDefault)" in warning

@@ -97,3 +97,12 @@ def test_the_tags_say_when_a_bake_is_due_and_whether_one_may_be() -> None:
 def test_a_tag_that_cannot_be_read_is_named_with_its_group(tags: dict[str, str], words: str) -> None:
     with pytest.raises(BadSettings, match=f"group 'web': .*{words}"):
         require_readable_tags(Group("web", tags, {}))
+
+
+def test_all_that_cannot_be_read_in_the_tags_is_said_at_once() -> None:
+    tags = {"rollcall:bake": "smoke=maybe pin=yes keep=3", "rollcall:keep": "many", "rollcall:bake-base": "newest"}
+    with pytest.raises(BadSettings) as raised:
+        require_readable_tags(Group("web", tags, {}))
+    named = ("'smoke=maybe'", "'pin=yes'", "'keep=3'", "'many'", "'newest'")
+    assert [each for each in named if each not in str(raised.value)] == []
+    assert str(raised.value).count("group 'web'") == 1

@@ -10,7 +10,7 @@ from rollcall.aws.image_uses import Uses
 from rollcall.aws.images import DISABLED, PENDING
 from rollcall.bake.moments import moment_text
 from rollcall.bake.retention import RetentionInput, RetentionPlan, candidates, plan_retention
-from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.bake_tags import DISABLED_AT, FROM_VERSION
 from unit.bake.baked import DAY, NOW, image, images, version, versions
 
 if TYPE_CHECKING:
@@ -172,6 +172,30 @@ def test_an_image_that_an_operator_took_back_stays_until_its_tag_is_gone() -> No
     assert planned.kept[0].reason.startswith("it was disabled and an operator has enabled it again")
 
 
+def test_the_tag_of_one_that_an_operator_took_back_is_renewed_so_that_a_second_time_begins_a_day_anew() -> None:
+    tags = {DISABLED_AT: moment_text(NOW - 2 * DAY)}
+    both = [*images(6, 3), image(2, tags=tags), image(1, tags={DISABLED_AT: "enabled again"})]
+    assert plan(images=both).taken_back == ("ami-2",)
+    again = image(1, state=DISABLED, tags={DISABLED_AT: "enabled again"})
+    planned = plan(images=[*images(6, 2), again], versions=versions(6, 2, default=6))
+    assert ([each.id for each in planned.mark], planned.deregister) == (["ami-1"], ())
+
+
+def test_the_version_that_the_group_was_on_before_its_last_roll_out_stays_with_its_image_whatever_is_kept() -> None:
+    """Else there were none to go back to in the minute after a roll-out."""
+    newest = image(6, tags={FROM_VERSION: "5"})
+    planned = plan(images=[newest, *images(5)], keep=1)
+    assert gone(planned)[:2] == (["4", "3", "2", "1"], ["ami-4", "ami-3", "ami-2", "ami-1"])
+    assert [(each.id, each.reason) for each in planned.kept] == [
+        ("5", "it is in use: the group was on it before its last roll-out"),
+        ("ami-5", "version 5 of the group's launch template names it"),
+    ]
+    failed = image(7, roll_out="failed", tags={FROM_VERSION: "6"})
+    assert "5" not in gone(plan(images=[failed, newest, *images(5)], versions=versions(7, default=7), keep=1))[0]
+    ahead = plan(images=[newest, *images(5)], keep=1, before="4")
+    assert gone(ahead)[0] == ["5", "3", "2", "1"]
+
+
 def test_versions_of_another_group_of_the_same_template_stay() -> None:
     others = [version(number, f"ami-of-api-{number}") for number in (9, 8, 7)]
     planned = plan(versions=[*others, *versions(6, default=6)])
@@ -215,7 +239,6 @@ def test_too_many_at_once_are_not_removed_unless_it_is_forced() -> None:
     assert gone(stopped) == ([], [], [])
     assert stopped.stopped.startswith("15 of 20 images would go at once, which is more than the removal limit allows")
     assert """rollcall invoke bake --payload '{"upkeep": "retire", "group": "web", "force": true}'""" in stopped.stopped
-    assert not stopped.changes_something
     assert len(plan(**many, force=True).disable) == 15
 
 
@@ -223,6 +246,13 @@ def test_versions_alone_may_be_too_many() -> None:
     protected = [image(number, protection="enabled") for number in range(20, 0, -1)]
     stopped = plan(images=protected, versions=versions(20, default=20), share=0.25)
     assert stopped.stopped.startswith("15 of 20 versions would go at once")
+    assert gone(stopped) == ([], [], [])
+
+
+def test_images_that_are_deregistered_count_for_the_limit_like_those_that_are_disabled() -> None:
+    old = [disabled(number, 2 * DAY) for number in range(3, 0, -1)]
+    stopped = plan(images=[*images(11, 4), *old], versions=versions(11, default=11), share=0.25)
+    assert stopped.stopped.startswith("6 of 11 images would go at once")
     assert gone(stopped) == ([], [], [])
 
 

@@ -35,7 +35,7 @@ def test_versions_go_first_then_images_are_disabled_and_a_day_later_deregistered
     assert retire(aws, now=NOW + DAY - 1).removed == ()
     last = retire(aws, now=NOW + DAY)
     assert aws.changes[5:] == ["deregister ami-3", "deregister ami-2", "deregister ami-1"]
-    assert last.removed[0] == ("ami-3 was deregistered, with snap-3: it is not among the newest 5 of group web")
+    assert last.removed[0] == ("deregistered ami-3, with snap-3: it is not among the newest 5 of group web")
     assert sorted(aws.known) == ["ami-4", "ami-5", "ami-6", "ami-7", "ami-8"]
     assert retire(aws, now=NOW + 2 * DAY) == RetentionReport()
 
@@ -45,10 +45,10 @@ def test_a_dry_run_says_what_would_go_and_why_the_rest_stays() -> None:
     aws.found_uses = Uses({"ami-1": "the instance i-1"}, {})
     report = retire(aws, dry_run=True)
     assert aws.changes == []
-    assert report.removed[0] == "version 3 would be deleted: its image ami-3 is not among the newest"
+    assert report.removed[0] == "would delete version 3: its image ami-3 is not among the newest"
     assert [line.partition(":")[0] for line in report.removed[3:]] == [
-        "ami-3 would be disabled",
-        "ami-2 would be disabled",
+        "would disable ami-3",
+        "would disable ami-2",
     ]
     assert report.kept == ("ami-1 stays: it is in use: the instance i-1",)
 
@@ -126,7 +126,7 @@ def test_a_snapshot_that_stays_is_reported() -> None:
         patch.setattr(aws, "deregister_image", lambda _: (kept,))
         report = retire(aws)
     assert report.failed == ("snapshot snap-1 of ami-1 stays: AWS answers missing-permissions",)
-    assert report.removed == ("ami-1 was deregistered: it is not among the newest 5 of group web",)
+    assert report.removed == ("deregistered ami-1: it is not among the newest 5 of group web",)
 
 
 def test_what_there_is_no_time_for_is_left_to_the_next_run() -> None:
@@ -135,6 +135,78 @@ def test_what_there_is_no_time_for_is_left_to_the_next_run() -> None:
     assert aws.changes == ["delete versions 3 2 1"]
     assert report.failed == ("3 images are left for the next run: there was no time",)
     assert len(retire(aws).retired) == 3
+
+
+def day_old() -> FakeBakeAws:
+    """Of five images that stay a sixth that was disabled a day ago."""
+    return FakeBakeAws(*images(6, 2), image(1, state=DISABLED, tags={DISABLED_AT: moment_text(NOW - DAY)}))
+
+
+def test_an_image_that_an_operator_enables_again_while_it_is_decided_on_is_not_deregistered() -> None:
+    aws = day_old()
+    aws.change_meanwhile = lambda: aws.known.update({"ami-1": aws.known["ami-1"]._replace(state="available")})
+    report = retire(aws)
+    assert aws.changes == []
+    assert report.kept == ("ami-1 stays: it was changed while this run decided on it",)
+
+
+@pytest.mark.parametrize("change", [{"protection": "enabled-with-cooldown"}, {"public": True}, {"state": DISABLED}])
+def test_one_that_is_kept_from_going_meanwhile_is_not_disabled_either(change: dict[str, Any]) -> None:
+    aws = FakeBakeAws(*images(6))
+    aws.change_meanwhile = lambda: aws.known.update({"ami-1": image(1, **change)})
+    assert retire(aws).kept == ("ami-1 stays: it was changed while this run decided on it",)
+    assert aws.changes == []
+
+
+def test_one_whose_tag_says_meanwhile_that_it_was_enabled_again_is_not_deregistered() -> None:
+    aws = day_old()
+    aws.change_meanwhile = lambda: aws.tag_resources(["ami-1"], {DISABLED_AT: "enabled again"})
+    assert retire(aws).kept == ("ami-1 stays: it was changed while this run decided on it",)
+
+
+def test_one_that_is_gone_by_then_is_left_alone() -> None:
+    aws = day_old()
+    aws.change_meanwhile = lambda: aws.known.pop("ami-1", None)
+    assert retire(aws).removed == ()
+
+
+def test_what_cannot_be_read_again_stays() -> None:
+    class Denied(FakeBakeAws):
+        def own_images(self, image_ids: Any) -> list[Any]:
+            raise AwsDenied("AWS refused DescribeImages")
+
+    aws = Denied(*images(6))
+    report = retire(aws)
+    assert report.failed == ("ami-1 stays: it could not be read again: AWS refused DescribeImages",)
+    assert aws.changes == []
+
+
+def test_a_version_that_the_group_goes_back_to_meanwhile_stays_with_its_image() -> None:
+    aws = eight()
+    aws.uses_by_now = Uses({}, {"1": "the group web"})
+    report = retire(aws)
+    assert aws.changes[:3] == ["delete versions 3 2", "disable ami-3", "disable ami-2"]
+    assert report.kept == (
+        "1 stays: it is in use: the group web",
+        "ami-1 stays: version 1 of the group's launch template names it",
+    )
+
+
+def test_what_uses_versions_and_cannot_be_read_by_then_keeps_all_of_them() -> None:
+    aws = eight()
+    aws.uses_by_now = Uses({}, {}, "fleets could not be read")
+    assert retire(aws).removed == ()
+
+
+def test_the_tag_of_an_image_that_was_taken_back_is_renewed_also_where_too_many_would_go() -> None:
+    taken_back = image(21, tags={DISABLED_AT: moment_text(NOW - 2 * DAY)})
+    aws = FakeBakeAws(taken_back, *images(20), versions=versions(20, default=20))
+    report = retire(aws, share=0.25)
+    assert aws.changes == ["tag ami-21 {'rollcall:disabled-at': 'enabled again'}"]
+    assert report.stopped
+    aws.refuses = ("tag",)
+    aws.known["ami-21"] = taken_back
+    assert retire(aws, share=0.25).failed[0].startswith("1 images could not be tagged as enabled again")
 
 
 def test_too_many_at_once_are_reported_and_none_is_touched() -> None:

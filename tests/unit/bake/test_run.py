@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from copy import replace
 from typing import Any
 
 import pytest
 
 from rollcall.aws.images import Image
 from rollcall.aws.launch_templates import LaunchRefusal
+from rollcall.bake.launching import VISIBLE_AFTER
 from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
 from rollcall.bake.state import BakeResult
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import ROLL_OUT, SMOKE, VERSION
-from rollcall.domain.errors import BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
-from rollcall.domain.groups import AddressKind
+from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
+from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
+from rollcall.workflow.invocation import BY_RECONCILE
+from rollcall.workflow.names import execution_name
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
-from .baked import images
+from .baked import image, images, versions
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
-ABORTED = {"executionArn": EXECUTION, "status": "ABORTED", "input": '{"group": "web"}'}
+ABORTED = {
+    "executionArn": EXECUTION,
+    "status": "ABORTED",
+    "startDate": 1_796_526_300_000,
+    "input": '{"group": "web"}',
+}
 
 
 def world(**request: Any) -> BakeWorld:
@@ -119,14 +129,41 @@ def test_a_dry_run_touches_nothing() -> None:
     assert ended.base_image.id == BASE
 
 
+def test_a_dry_run_of_a_group_that_is_not_there_is_one_with_an_objection() -> None:
+    bake = world(dry_run=True)
+    bake.request["group"] = "wbe"
+    ended = bake.until()
+    assert (ended.result, [each.what for each in ended.objections]) == (BakeResult.DRY_RUN, ["no group"])
+    bake = world()
+    bake.request["group"] = "wbe"
+    assert bake.until().result == BakeResult.REFUSED
+
+
+def test_a_dry_run_whose_input_is_none_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    dry = f"{EXECUTION.rpartition(':')[0]}:{execution_name('web', 'dry-1')}"
+    for execution, result in ((dry, BakeResult.DRY_RUN), (EXECUTION, BakeResult.REFUSED)):
+        monkeypatch.setattr("unit.bake.bake_world.EXECUTION", execution)
+        bake = world(keep="many")
+        ended = bake.until()
+        assert (ended.result, [each.what for each in ended.objections]) == (result, ["input"])
+
+
 def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_would_displace() -> None:
     bake = world(dry_run=True)
     bake.group(keep="4", cycle="batch=2")
     bake.aws.known |= {each.id: each for each in images(4)}
     plan = bake.until().plan
-    assert [line.partition(" would be ")[0] for line in plan["removals"]] == ["ami-1"]
+    assert [line.partition(":")[0] for line in plan["removals"]] == ["would disable ami-1"]
     assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
     assert bake.deaths.made == []
+
+
+def test_a_dry_run_says_that_the_version_goes_which_the_group_would_not_go_back_to_any_more() -> None:
+    bake = world(dry_run=True)
+    bake.group(keep="1")
+    bake.aws.known |= {each.id: each for each in [image(3, tags={FROM_VERSION: "2"}), image(2)]}
+    bake.aws.made_versions |= {each.number: each for each in versions(3, 2)}
+    assert "would delete version 2: its image ami-2 is not among the newest" in bake.until().plan["removals"]
 
 
 def test_a_refused_bake_has_all_its_objections() -> None:
@@ -547,9 +584,7 @@ def test_one_that_is_stopped_while_its_cycle_has_ended_well_has_succeeded() -> N
 @pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "failed for good"])
 def test_a_default_version_that_no_step_could_report_to_have_moved_moves_back(stopped: bool) -> None:
     bake = world(pin=True)
-    template = {"LaunchTemplateId": "lt-1", "Version": "$Default"}
-    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
-    bake.aws.set_default_version("lt-1", "1")
+    on_default(bake)
     bake.until("version")
     before = bake.state
     bake.step("version")  # which the execution never heard of
@@ -590,6 +625,198 @@ def test_one_whose_instance_aws_does_not_terminate_now_is_published_by_the_try_t
     assert [each.kind for each in bake.run().settle(ABORTED).news] == [BakeEvent.FAILED]
 
 
+def stopped_amid_its_roll_out(bake: BakeWorld) -> dict[str, Any]:
+    """What reconcile sends of a bake that was stopped during its roll-out with a default version that it has moved."""
+    on_default(bake)
+    bake.until("roll_out")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    return {**ABORTED, BY_RECONCILE: True}
+
+
+def on_default(bake: BakeWorld) -> None:
+    template = {"LaunchTemplateId": "lt-1", "Version": "$Default"}
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(configuration={"LaunchTemplate": template})
+    bake.aws.set_default_version("lt-1", "1")
+
+
+@pytest.mark.parametrize("pin", [True, False])
+def test_one_whose_event_was_lost_is_settled_by_reconcile_once_though_none_of_its_instances_lives(pin: bool) -> None:
+    bake = world(pin=pin)
+    lost = stopped_amid_its_roll_out(bake)
+    bake.goes_on()
+    assert bake.living() == []
+    assert [each.kind for each in bake.run().settle(lost).news] == [BakeEvent.FAILED]
+    assert bake.aws.made_versions["1"].is_default
+    made = list(bake.deaths.made)
+    again = bake.run().settle(lost)
+    assert (again.next, again.news, bake.deaths.made) == ("succeeded", (), made)
+
+
+def test_one_whose_default_version_was_not_moved_back_is_settled_by_reconcile() -> None:
+    bake = world(pin=True)
+    lost = stopped_amid_its_roll_out(bake)
+    bake.goes_on()
+    bake.aws.tag_resources([bake.state["image_id"]], {ROLL_OUT: "cancelled"})
+    bake.run().settle(lost)
+    assert bake.aws.made_versions["1"].is_default
+
+
+def test_one_whose_roll_out_went_well_is_left_alone_by_reconcile() -> None:
+    bake = world(pin=True)
+    lost = stopped_amid_its_roll_out(bake)
+    bake.goes_on()
+    bake.aws.tag_resources([bake.state["image_id"]], {ROLL_OUT: "succeeded"})
+    assert bake.run().settle(lost).news == ()
+    assert bake.aws.made_versions["2"].is_default
+
+
+@pytest.mark.parametrize("at", ["launch", "provision"])
+def test_one_with_an_instance_that_lives_is_settled_by_reconcile_and_one_without_is_left_alone(at: str) -> None:
+    bake = world()
+    bake.until(at)
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    lost = {**ABORTED, BY_RECONCILE: True}
+    assert bool(bake.run().settle(lost).news) is (at == "provision")
+    assert bake.living() == []
+    assert bake.run().settle(lost).news == ()
+
+
+def test_one_whose_time_runs_out_while_it_rolls_out_has_failed() -> None:
+    bake = world()
+    bake.until("roll_out")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle({**ABORTED, "status": "TIMED_OUT"})
+    assert (answer.state.result, answer.state.cycle_result) == (BakeResult.FAILED, "cancelled")
+    assert answer.state.reason == "its execution has run for as long as one may"
+
+
+# What is put back whatever fails
+
+
+def test_the_default_version_moves_back_though_tower_is_away() -> None:
+    bake = world(pin=True)
+    on_default(bake)
+    bake.until("version")
+    before = bake.state
+    bake.step("version")  # which the execution never heard of
+    bake.state, bake.tower.unavailable = before, True
+    with pytest.raises(TowerUnavailable):
+        bake.step("put_back", {"Error": "Lambda.Unknown", "Cause": ""})
+    assert bake.aws.made_versions["1"].is_default
+
+
+@pytest.mark.parametrize("refuses", [(), ("tag",)], ids=["tagged now", "not tagged"])
+def test_a_good_roll_out_that_could_not_be_recorded_is_none_that_failed(refuses: tuple[str, ...]) -> None:
+    """The group runs the image: its default version stays."""
+    bake = world(pin=True)
+    on_default(bake)
+    bake.until("roll_out")
+    bake._rolled_out()
+    bake.aws.refuses = refuses
+    answer = bake.step("put_back", {"Error": "AwsDenied", "Cause": "CreateTags"})
+    assert (answer.next, answer.state.result, answer.news) == ("succeeded", BakeResult.SUCCEEDED, ())
+    assert bake.aws.made_versions["2"].is_default
+    assert "could not be recorded: the bake function may not do what it has to: CreateTags" in answer.state.warnings[-1]
+    assert bake.aws.known[answer.state.image_id].tags.get(ROLL_OUT) == (None if refuses else "succeeded")
+
+
+@pytest.mark.parametrize("ended", ["rolled back", "failed", "cancelled"])
+def test_a_bad_one_that_could_not_be_recorded_ends_as_its_cycle_did(ended: str) -> None:
+    bake = world(pin=True)
+    on_default(bake)
+    bake.until("roll_out")
+    bake.rolls_out = ended
+    bake._rolled_out()
+    answer = bake.step("put_back", {"Error": "Throttled", "Cause": "later"})
+    assert (answer.next, answer.state.result) == ("failed", ended)
+    assert bake.aws.made_versions["1"].is_default
+
+
+def refusing(bake: BakeWorld, monkeypatch: pytest.MonkeyPatch, instance: str) -> None:
+    """EC2 refuses to terminate this instance."""
+    terminate = bake.aws.terminate
+
+    def refuse(instance_ids: Any) -> None:
+        if instance in instance_ids:
+            raise AwsDenied(f"you may not terminate {instance}")
+        terminate(instance_ids)
+
+    monkeypatch.setattr(bake.aws, "terminate", refuse)
+
+
+@pytest.mark.parametrize("stopped", [True, False], ids=["stopped", "failed"])
+def test_an_instance_that_ec2_does_not_terminate_keeps_no_other_alive_and_no_other_host(
+    monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    bake = world()
+    bake.until("provision")
+    builder = bake.fleet.known_instances[bake.state["builder"]]
+    other = replace(builder, instance_id="i-00000000000000009")
+    bake.fleet.known_instances[other.instance_id] = other
+    inventory = bake.tower.inventory("builders")
+    bake.tower.add_host(inventory, other.instance_id, variables={"ansible_host": "10.9.9.9"})
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    refusing(bake, monkeypatch, builder.instance_id)
+    for _ in range(3):
+        with pytest.raises(AwsDenied) if stopped else suppress(AwsDenied):
+            answer = bake.run().settle(ABORTED) if stopped else bake.step("put_back", {"Error": "x", "Cause": ""})
+            assert answer.next == "put_back"
+        bake.goes_on()
+    assert (bake.living(), bake.hosts()) == ([builder.instance_id], {builder.instance_id})
+
+
+def test_an_instance_that_ec2_does_not_show_by_its_tags_is_terminated_too() -> None:
+    """The state has its id; a tag may be seen later than that."""
+    bake = world()
+    bake.until("provision")
+    bake.aws.unseen = {bake.state["builder"]}
+    bake.job_ends = Outcome.FAILED
+    bake.until()
+    assert (bake.living(), bake.hosts()) == ([], set())
+
+
+def test_the_job_of_a_smoke_test_is_cancelled_where_the_bake_is_stopped() -> None:
+    bake = world(smoke="provision")
+    bake.job_ends = Outcome.OK
+    bake.until("smoke")
+    while bake.state["smoke_job"] is None:
+        bake.clock.now += bake.step("smoke").wait
+        if bake.state["smoke_job"] is None:
+            bake.goes_on()
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle(ABORTED)
+    assert f"job {bake.state['smoke_job']} was cancelled" in answer.state.put_back
+    assert bake.tower.runs[bake.state["smoke_job"]].job.status == JobStatus.CANCELED
+
+
+def test_a_job_that_does_not_end_ends_the_bake_as_its_time_is_over() -> None:
+    bake = world()
+    bake.until("provision")
+    bake.step("provision")
+    bake.clock.now = bake.state["until"] - 1
+    assert bake.step("provision").next == "provision"
+    bake.clock.now = bake.state["until"]
+    answer = bake.step("provision")
+    assert answer.next == "put_back"
+    assert answer.state.reason.startswith(
+        f"job {answer.state.job} has not ended, and the bake's time is over: https://"
+    )
+
+
+def test_a_builder_that_ec2_does_not_show_ends_the_bake_after_ten_minutes() -> None:
+    bake = world()
+    bake.until("launch")
+    bake.step("launch")
+    launched = bake.clock.now
+    bake.fleet.known_instances.clear()
+    bake.clock.now = launched + VISIBLE_AFTER
+    assert bake.step("launch").next == "launch"
+    bake.clock.now = launched + VISIBLE_AFTER + 1
+    answer = bake.step("launch")
+    assert answer.next == "put_back"
+    assert answer.state.reason == f"EC2 launched builder {answer.state.builder} and does not show it"
+
+
 def test_one_that_is_stopped_while_it_removes_old_images_has_succeeded() -> None:
     bake = world()
     bake.until("retain")
@@ -626,6 +853,34 @@ def test_one_that_has_failed_by_itself_is_published_once() -> None:
     assert bake.run().settle({**ABORTED, "status": "FAILED"}).news == ()
 
 
+def test_one_that_a_tag_started_and_that_is_refused_is_published_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No one reads its answer."""
+    scheduled = f"{EXECUTION.rpartition(':')[0]}:{execution_name('web', 'sched-2026-12-06')}"
+    monkeypatch.setattr("unit.bake.bake_world.EXECUTION", scheduled)
+    bake = world()
+    bake.group(bake_inventory="")
+    assert bake.until().result == BakeResult.REFUSED
+    assert published(bake) == [BakeEvent.FAILED]
+    bake.history.known[scheduled] = {"bake": bake.state}
+    assert bake.run().settle({**ABORTED, "executionArn": scheduled, "status": "FAILED"}).news == ()
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["after it had failed", "after a step that failed"])
+def test_one_that_could_not_put_back_is_published_once_with_what_is_known(failed: bool) -> None:
+    """The state machine gave it up: its execution has failed before the step that publishes it came to its end."""
+    bake = world()
+    bake.until("provision")
+    if failed:
+        bake.job_ends = Outcome.FAILED
+        bake.until("put_back")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    answer = bake.run().settle({**ABORTED, "status": "FAILED"})
+    [news] = answer.news
+    assert (bake.living(), bake.hosts(), news.state.result) == ([], set(), BakeResult.FAILED)
+    known = "job 7 failed: " if failed else "its last step failed at every try"
+    assert news.state.reason.startswith(known)
+
+
 def test_one_whose_input_names_no_group_left_nothing() -> None:
     answer = world().run().settle({**ABORTED, "input": json.dumps({"grp": "web"})})
     assert (answer.next, answer.news) == ("succeeded", ())
@@ -646,16 +901,59 @@ def test_an_instance_whose_time_is_over_is_removed_with_its_host_and_reported() 
     assert (bake.living(), bake.hosts()) == ([], set())
 
 
+@pytest.mark.parametrize("at_work", ["running", "cycles"])
+def test_no_image_goes_while_a_cycle_or_a_bake_of_the_group_runs(at_work: str) -> None:
+    """A roll-back that has just begun uses nothing yet that AWS would show."""
+    bake = world()
+    bake.group(keep="2")
+    bake.aws.known |= {each.id: each for each in images(4)}
+    setattr(bake, at_work, ["web-1"])
+    done = bake.run().retire("web", dry_run=False, force=True)
+    assert bake.deaths.made == []
+    assert done.state.retained == ("all of it stays for now: web-1 is at work on group web",)
+    assert len(bake.run().retire("web", dry_run=True, force=False).state.removed) == 2
+
+
 def test_images_of_a_group_are_retired_by_its_tags() -> None:
     bake = world()
     bake.group(keep="2")
     bake.aws.known |= {each.id: each for each in images(4)}
     planned = bake.run().retire("web", dry_run=True, force=False)
-    assert [line.partition(" ")[0] for line in planned.state.removed] == ["ami-2", "ami-1"]
+    assert [line.partition(":")[0] for line in planned.state.removed] == ["would disable ami-2", "would disable ami-1"]
     assert bake.deaths.made == []
     done = bake.run().retire("web", dry_run=False, force=False)
     assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2
     assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
+
+
+def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone_are_named() -> None:
+    """It was baked by input alone. Those of a group that reconcile sends by itself are left to that."""
+    bake = world()
+    tagged, bare = bake.aws.groups["web"], Group("bare", {}, {})
+    bake.aws.groups["bare"] = tagged._replace(group=bare)
+    for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
+        bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
+    of_bare, of_gone = bake.run().retire_others()
+    assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
+    assert of_gone.state.warnings == (
+        "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
+        "aws ec2 deregister-image --delete-associated-snapshots --image-id ID",
+    )
+    assert [each.id for each in bake.aws.known.values() if each.state == "disabled"] == ["ami-0"]
+
+
+def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    bake.aws.known |= {f"ami-{each}": image(each, tags={BAKE_GROUP: ("bare", "gone")[each]}) for each in (0, 1)}
+
+    def details(name: str) -> None:
+        if name == "bare":
+            raise Throttled("later")
+
+    monkeypatch.setattr(bake.aws, "details", details)
+    first, second = bake.run().retire_others()
+    assert first.state.warnings == ("old images of group bare were not removed: later",)
+    assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 
 
 def test_a_group_that_is_not_there_is_named() -> None:

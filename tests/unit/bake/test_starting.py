@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.aws.builders import Builders
-from rollcall.aws.executions import Execution, Executions
+from rollcall.aws.executions import UNFINISHED, Execution, Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
-from rollcall.bake.invocation import read_invocation
+from rollcall.bake.invocation import read_invocation, retire_others_event
 from rollcall.bake.moments import LATE_AFTER, moment_text
-from rollcall.bake.starting import LEAST_TIME, RETIRE_EVERY, SETTLE_AFTER, BakeStarter
+from rollcall.bake.starting import LEAST_TIME, RETIRE_EVERY, BakeStarter
 from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
 from rollcall.domain.errors import NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
+from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
+from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 
@@ -58,9 +60,12 @@ class FakeExecutions(Executions):
             raise Throttled("later")
         return self.known.get(name)
 
-    def running(self, prefix: str) -> list[str]:
-        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
-        return [each for each in runs if each.startswith(prefix)]
+    def unfinished(self, since: float, until: float) -> list[Execution]:
+        ended = (each for each in self.known.values() if each.status in UNFINISHED)
+        return [each._replace(request={}) for each in ended if since <= (each.stopped or 0.0) <= until]
+
+    def running(self, prefix: str) -> list[Execution]:
+        return [each for each in self.known.values() if each.status == "RUNNING" and each.name.startswith(prefix)]
 
 
 class FakeRefreshes(InstanceRefreshes):
@@ -184,6 +189,30 @@ def test_an_instance_of_a_bake_that_was_stopped_has_that_bake_settled(scene: Sce
     assert read_invocation(event).fields["status"] == "ABORTED"
 
 
+@pytest.mark.parametrize("ago", [SETTLE_AFTER + 1, SETTLE_WITHIN])
+@pytest.mark.parametrize("status", UNFINISHED)
+def test_one_that_was_stopped_a_while_ago_is_settled_though_none_of_its_instances_lives(
+    scene: Scene, status: str, ago: float
+) -> None:
+    """It may have moved a default version, and its image has no word about its roll-out."""
+    scene.executions.put("stopped", status, ago=ago)
+    assert scene.run().outcome.settled == ["stopped"]
+    fields = read_invocation(scene.functions.sent[0]).fields
+    assert (fields["status"], fields["input"], fields[BY_RECONCILE]) == (status, '{"group": "web"}', True)
+    assert fields["startDate"] == 1000 * scene.executions.known["stopped"].started
+
+
+@pytest.mark.parametrize(
+    ("ago", "error"), [(SETTLE_AFTER - 1, ""), (SETTLE_WITHIN + 1, ""), (SETTLE_AFTER + 1, "refused")]
+)
+def test_one_of_just_now_or_long_ago_and_one_that_has_ended_by_itself_is_not(
+    scene: Scene, ago: float, error: str
+) -> None:
+    scene.executions.put("stopped", "FAILED", ago=ago)
+    scene.executions.known["stopped"] = scene.executions.known["stopped"]._replace(error=error)
+    assert scene.run().outcome.settled == []
+
+
 @pytest.mark.parametrize(("status", "ago"), [("RUNNING", 0.0), ("ABORTED", 10.0), ("SUCCEEDED", 9999.0)])
 def test_one_of_a_bake_that_runs_or_was_stopped_just_now_is_left_to_it(scene: Scene, status: str, ago: float) -> None:
     scene.executions.put("bake", status, ago)
@@ -215,8 +244,16 @@ def test_old_images_are_retired_four_times_a_day(scene: Scene) -> None:
         scene.now = NOW - NOW % RETIRE_EVERY + run * 300.0
         retired += len(scene.run().outcome.retired)
     assert retired == 4
-    assert {read_invocation(each).step for each in scene.functions.sent} == {"retire"}
+    assert [read_invocation(each).step for each in scene.functions.sent] == ["retire", "retire_others"] * 4
     assert scene.run(every=None).outcome.retired == []
+
+
+def test_images_of_groups_without_tags_are_retired_by_runs_over_all_groups(scene: Scene) -> None:
+    scene.now = NOW - NOW % RETIRE_EVERY
+    scene.run(["web"])
+    assert scene.functions.sent == []
+    scene.run()
+    assert scene.functions.sent == [retire_others_event()]
 
 
 def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -> None:
@@ -224,7 +261,7 @@ def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -
     scene.group("web", "weekly")
     scene.now = NOW - NOW % RETIRE_EVERY
     outcome = scene.run().outcome
-    assert (outcome.retired, scene.functions.sent) == ([], [])
+    assert (outcome.retired, scene.functions.sent) == ([], [retire_others_event()])
     assert list(outcome.errors) == ["bakes of group web"]
 
 

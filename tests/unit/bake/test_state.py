@@ -7,7 +7,6 @@ from dataclasses import fields
 
 from rollcall.bake.state import LISTED_MAX, BakeResult, BakeState, BaseImage, Phase
 from rollcall.domain.objections import Objection
-from rollcall.workflow.names import bake_id_of
 from rollcall.workflow.state_texts import TEXT_MAX
 
 FULL = BakeState(
@@ -49,11 +48,6 @@ def test_a_full_state_is_far_below_what_a_state_may_be() -> None:
     lines = tuple("x" * TEXT_MAX for _ in range(LISTED_MAX))
     full = BakeState("web", retained=lines, removed=lines, warnings=lines, reason="x" * TEXT_MAX)
     assert len(json.dumps(full.to_json())) < 200_000
-
-
-def test_a_bake_is_known_by_its_execution() -> None:
-    assert len(bake_id_of("a")) == 12
-    assert bake_id_of("a") != bake_id_of("b")
 
 
 def test_which_results_are_what_was_asked_for() -> None:

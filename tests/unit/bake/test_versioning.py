@@ -68,10 +68,39 @@ def test_the_version_of_another_bake_is_not_adopted() -> None:
     assert answer.state.version == "4"
 
 
-def test_a_version_that_an_operator_has_made_meanwhile_is_what_is_changed() -> None:
-    aws = cloud(TemplateVersion(TEMPLATE, "2", {"ImageId": "ami-1", "InstanceType": "m7g.large"}), on="2")
-    assert made(aws).state.version == "3"
-    assert aws.made_versions["3"].data["InstanceType"] == "m7g.large"
+def test_the_version_that_the_group_is_on_is_not_adopted_though_a_bake_of_the_same_id_has_made_it() -> None:
+    """As with a key that is used again after 90 days, were the id without its day."""
+    aws = cloud()
+    aws.made_versions["1"] = SOURCE._replace(description=DESCRIPTION, data={"ImageId": "ami-9"}, is_default=True)
+    assert made(aws).state.version == "2"
+
+
+def test_a_version_with_another_image_is_not_adopted() -> None:
+    answer = made(cloud(version(2, "ami-8", description=DESCRIPTION)))
+    assert answer.state.version == "3"
+
+
+@pytest.mark.parametrize("pin", [True, False])
+@pytest.mark.parametrize(("on", "has_made"), [("2", False), ("$Default", False), ("3", True)])
+def test_a_group_that_was_moved_during_the_bake_stays_where_it_is(on: str, has_made: bool, pin: bool) -> None:
+    """By a rollback, say: a bake that goes on would undo it."""
+    own = [version(2, "ami-9", description=DESCRIPTION)] if has_made else []
+    aws = cloud(*own, TemplateVersion(TEMPLATE, str(len(own) + 2), {"ImageId": "ami-1"}), on=on)
+    aws.set_default_version(TEMPLATE, str(len(own) + 2))
+    before, aws.changes = dict(aws.made_versions), []
+    answer = made(aws, request={"group": "web", "pin": pin})
+    assert (answer.next, answer.state.result) == ("put_back", BakeResult.FAILED)
+    assert f"group web was moved from version 1 to {len(own) + 2} during the bake, and stays" in answer.state.reason
+    assert (aws.changes, aws.made_versions) == ([], before)
+
+
+def test_the_second_bake_of_a_group_makes_a_version_of_its_own() -> None:
+    aws = cloud()
+    made(aws)
+    aws.known["ami-10"] = image(10)
+    aws.groups["web"] = on_version("2")
+    again = made(aws, bake_id="abcdef012345", image_id="ami-10", from_version="2")
+    assert (again.state.version, aws.made_versions["3"].data["ImageId"]) == ("3", "ami-10")
 
 
 @pytest.mark.parametrize(
@@ -82,14 +111,6 @@ def test_the_default_version_moves_only_for_a_group_on_it_and_if_asked(on: str, 
     answer = made(aws, request={"group": "web", "pin": pin})
     assert aws.made_versions["2"].is_default is moves
     assert answer.cycle_input.get("pin", False) is pin
-
-
-@pytest.mark.parametrize(("default", "before"), [("1", "1"), ("2", "2")])
-def test_which_version_was_the_default_before_is_kept_whatever_the_bake_began_with(default: str, before: str) -> None:
-    """An operator may have moved it meanwhile: back it goes to that."""
-    aws = cloud(TemplateVersion(TEMPLATE, "2", {"ImageId": "ami-2"}), on="$Default")
-    aws.set_default_version(TEMPLATE, default)
-    assert made(aws, request={"group": "web", "pin": True}).state.default_before == before
 
 
 @pytest.mark.parametrize("after", [False, True])

@@ -89,14 +89,14 @@ def test_what_became_of_an_invocation(answer: Any, log: str, failed: bool, code:
     assert words in result.words
 
 
-RETIRED = {"group": "web", "execution": "", "phase": "ended", "removed": ["version 2 was deleted: it is old"]}
+RETIRED = {"group": "web", "execution": "", "phase": "ended", "removed": ["deleted version 2: it is old"]}
 RETIRED |= {"retained": ["ami-1 stays: it is in use"], "warnings": []}
 
 
 def test_what_went_and_what_stays_of_old_images_is_a_line_each() -> None:
     result = outcome({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
     assert result.code == ExitCode.OK
-    assert result.lines == ("version 2 was deleted: it is old", "ami-1 stays: it is in use")
+    assert result.lines == ("deleted version 2: it is old", "ami-1 stays: it is in use")
     nothing = RETIRED | {"removed": [], "retained": []}
     none = outcome({"bake": nothing, "next": "succeeded"}, "", failed=False)
     assert none.lines == ("no image and no version of the group goes",)
@@ -205,5 +205,5 @@ def test_a_report_of_old_images_is_read_line_by_line_and_not_as_json(monkeypatch
     given = invoke.Answer({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
     monkeypatch.setattr(invoke, "answer_of", lambda *_: given)
     done = run("invoke", "bake", "--payload", "{}", "--foreign")
-    expected = ["version 2 was deleted: it is old", "ami-1 stays: it is in use", "The run ended well."]
+    expected = ["deleted version 2: it is old", "ami-1 stays: it is in use", "The run ended well."]
     assert done.stdout.splitlines() == expected

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from rollcall.cycle.preferences import (
-    configuration_with,
     refresh_parameters,
     same_as,
     wants_rollback,
 )
 from rollcall.cycle.request import CycleRequest, Protected, RollBack, Standby
-from rollcall.workflow.group_versions import base_template
+from rollcall.workflow.group_versions import base_template, configuration_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,17 +92,6 @@ def test_what_is_asked_beyond_that_is_sent_as_aws_names_it() -> None:
     )
     assert parameters(request)["Preferences"]["CheckpointPercentages"] == [25, 100]
     assert parameters(request)["Preferences"]["AlarmSpecification"] == {"Alarms": ["5xx"]}
-
-
-def test_of_a_mixed_policy_only_the_base_version_changes() -> None:
-    before = deepcopy(MIXED)
-    changed = configuration_with(MIXED, "7")
-    assert before == MIXED
-    assert base_template(changed) == {"LaunchTemplateName": "web", "Version": "7"}
-    base_template(changed)["Version"] = "6"  # type: ignore[index]
-    arm = before["MixedInstancesPolicy"]["LaunchTemplate"]["Overrides"][1]["LaunchTemplateSpecification"]  # type: ignore[index]
-    del arm["LaunchTemplateName"]  # beside its id a request must not hold it
-    assert changed == before
 
 
 @pytest.mark.parametrize(

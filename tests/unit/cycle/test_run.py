@@ -20,6 +20,7 @@ from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, To
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import PINNED_TAG, RETIRE_TAG
+from rollcall.workflow.invocation import VERSION_TO_COME
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.waiting import SOON, next_wait
 from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
@@ -100,6 +101,21 @@ def test_what_nothing_speaks_against_is_started_as_planned(cycle: CycleWorld, mo
 def test_a_group_that_is_to_be_pinned_is_pinned_first(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = preflight(cycle, monkeypatch, Preflight((), (), replace(PLAN, pinned_from="$Latest")))
     assert (answer.next, answer.state.pinned_from) == ("pin", "$Latest")
+
+
+@pytest.mark.parametrize("to_come", [True, False])
+def test_a_bake_asks_for_the_pre_flight_to_a_version_that_is_yet_to_be_made_and_nobody_else(
+    cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, *, to_come: bool
+) -> None:
+    asked: list[bool] = []
+
+    def found(raw: object, execution: str, *, to_come: bool) -> tuple[object, Preflight]:
+        asked.append(to_come)
+        return read_request(raw, None), Preflight((), (), PLAN)
+
+    monkeypatch.setattr(CycleRun, "_observer", lambda run, state: SimpleNamespace(preflight=found))
+    cycle.step("preflight", CycleState("web"), request=REQUEST, **({VERSION_TO_COME: True} if to_come else {}))
+    assert asked == [to_come]
 
 
 def test_all_objections_are_in_the_state_and_nothing_is_begun(

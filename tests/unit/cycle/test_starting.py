@@ -13,12 +13,13 @@ from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.launch_templates import LaunchTemplates, TemplateVersion
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.cycle.invocation import read_invocation
-from rollcall.cycle.starting import IN_FLIGHT, LEAST_TIME, SETTLE_AFTER, SETTLE_WITHIN, CycleStarter
+from rollcall.cycle.starting import IN_FLIGHT, LEAST_TIME, CycleStarter
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
+from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ class FakeExecutions(Executions):
         self.asked.append(name)
         return self.known.get(name)
 
-    def running(self, prefix: str) -> list[str]:
-        runs = (name for name, each in self.known.items() if each.status == "RUNNING")
-        return [each for each in runs if each.startswith(prefix)]
+    def running(self, prefix: str) -> list[Execution]:
+        return [each for each in self.known.values() if each.status == "RUNNING" and each.name.startswith(prefix)]
 
     def unfinished(self, since: float, until: float) -> list[Execution]:
         stopped = [each for each in self.known.values() if each.status in ("ABORTED", "TIMED_OUT", "FAILED")]

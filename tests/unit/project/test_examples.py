@@ -90,18 +90,51 @@ OF_ONE_MACHINE = (  # that the role removes, or empties
     *("etc/machine-id", "var/lib/dbus/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub"),
     *("var/lib/cloud/instances/i-0a/sem/config_ssh", "var/lib/cloud/sem/config_scripts", "etc/chef/client.pem"),
     *("var/log/messages", "var/log/secure-20261120", "var/log/journal/0a/system.journal", "root/.bash_history"),
-    *("home/ec2-user/.ssh/authorized_keys", "var/lib/systemd/random-seed"),
+    *("home/ec2-user/.ssh/known_hosts", "var/lib/systemd/random-seed", "etc/chef/validation.pem"),
+    *("var/lib/dhcp/dhclient.leases", "var/lib/amazon/ssm/registration"),
 )
-OF_THE_IMAGE = ("etc/ssh/sshd_config", "etc/chef/client.rb", "etc/cloud/cloud.cfg", "home/ec2-user/app.conf")
+OF_THE_IMAGE = (
+    *("etc/ssh/sshd_config", "etc/chef/client.rb", "etc/chef/ohai/hints/ec2.json", "etc/cloud/cloud.cfg"),
+    *("home/ec2-user/app.conf", "home/deploy/.ssh/authorized_keys"),
+)
+
+
+def clean(root: Path, pair_key: str = "") -> None:
+    """Run the role's script on a directory. pair_key: what the metadata service of EC2 says; empty for no key pair."""
+    beside = root.parent / f"{root.name}-bin"
+    beside.mkdir(exist_ok=True)
+    curl = beside / "curl"
+    answer = f'case "$*" in *openssh-key) echo "{pair_key}" ;; *) echo token ;; esac' if pair_key else "exit 22"
+    curl.write_text(f"#!/bin/sh\n{answer}\n")
+    curl.chmod(0o755)
+    script = CLEANING / "files" / "clean-image.sh"
+    path = {"PATH": f"{beside}:/usr/bin:/bin"}
+    subprocess.run(["sh", str(script), str(root)], check=True, timeout=60, env=path)
+
+
+def test_keys_that_let_users_in_stay_but_for_that_of_the_builders_key_pair(tmp_path: Path) -> None:
+    pair, own = "ssh-ed25519 AAAAC3pair builder", "ssh-rsa AAAAB3own deploy"
+    keys = {
+        tmp_path / "root" / ".ssh" / "authorized_keys": f'no-pty,command="echo no" {pair}\n',
+        tmp_path / "home" / "ec2-user" / ".ssh" / "authorized_keys": f"{own}\n{pair}\n",
+        tmp_path / "home" / "deploy" / ".ssh" / "authorized_keys": f"{own}\n",
+    }
+    (tmp_path / "etc" / "ssh").mkdir(parents=True)
+    for path, text in keys.items():
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        path.chmod(0o600)
+    clean(tmp_path, pair)
+    assert [path.read_text() for path in keys] == ["", f"{own}\n", f"{own}\n"]
+    assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}
 
 
 def test_the_cleaning_role_leaves_nothing_of_the_machine_and_all_of_the_image(tmp_path: Path) -> None:
     for name in (*OF_ONE_MACHINE, *OF_THE_IMAGE):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("of the builder")
-    script = CLEANING / "files" / "clean-image.sh"
     for _ in range(2):  # a job may run again
-        subprocess.run(["sh", str(script), str(tmp_path)], check=True, timeout=60)
+        clean(tmp_path)
     left = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file() and each.read_text()}
     assert left == set(OF_THE_IMAGE)
     assert (tmp_path / "etc" / "machine-id").exists(), "one that is missing is not filled at the first boot"

@@ -47,12 +47,18 @@ MAY_LAUNCH = {"ec2:RunInstances", "ec2:CreateTags", "iam:PassRole"}
 STARTS_BAKES = {"states:StartExecution", "states:ListExecutions", "lambda:InvokeFunction"}
 READS_BAKES = {"states:DescribeExecution"}
 ENDS_WHAT_IT_MADE = {
+    "ec2:StopInstances",
     "ec2:TerminateInstances",
     "ec2:DisableImage",
     "ec2:DeregisterImage",
     "ec2:DeleteSnapshot",
 }
 MAKES_VERSIONS = {"ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplateVersions", "ec2:ModifyLaunchTemplate"}
+READS_DEFAULT_KEY = {"ec2:GetEbsDefaultKmsKeyId", "ec2:GetEbsEncryptionByDefault"}  # settings of an account
+FINDS_REFERENCES = {  # beside what is described anyway; by EC2 in the function's name
+    *("imagebuilder:GetContainerRecipe", "imagebuilder:ListContainerRecipes", "imagebuilder:ListImageRecipes"),
+    "ssm:GetParameters",
+}
 USES_KEYS = {
     *("kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListGrants", "kms:CreateGrant", "kms:Decrypt"),
     *("kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncryptFrom", "kms:ReEncryptTo"),
@@ -109,6 +115,7 @@ PERMITTED = {
     },
     "BakeRole": {
         *(EVERY_FUNCTION | PUBLISHES | MAY_LAUNCH | ENDS_WHAT_IT_MADE | MAKES_VERSIONS | USES_KEYS),
+        *(READS_DEFAULT_KEY | FINDS_REFERENCES),
         *(READS_GROUPS | READS_INSTANCES | READS_WARM_POOLS),
         "ec2:CreateImage",
         "autoscaling:DescribeInstanceRefreshes",
@@ -195,8 +202,8 @@ def test_no_function_may_do_more_than_what_is_named() -> None:
 
 def test_only_describing_is_allowed_on_everything() -> None:
     for role, statement in statements():
-        if "*" in as_list(statement["Resource"]):
-            actions = set(as_list(statement["Action"])) - DELIVERS_LOGS
+        if "*" in as_list(statement["Resource"]) and statement["Sid"] != "FindReferences":
+            actions = set(as_list(statement["Action"])) - DELIVERS_LOGS - READS_DEFAULT_KEY
             assert all(action.split(":")[1].startswith("Describe") for action in actions), f"{role}: {actions}"
 
 
@@ -380,21 +387,43 @@ def test_what_a_bake_launches_or_makes_has_its_tag_and_only_that_may_be_ended_or
     for sid in ("ImageBuilders", "RetireImages"):
         assert BAKES[sid]["Condition"] == {"StringEquals": OURS}, sid
     of_no_group = {"aws:ResourceTag/aws:autoscaling:groupName": "true"}
-    assert BAKES["TerminateInstances"]["Condition"] == {"StringEquals": OURS, "Null": of_no_group}
-    ending = {action for sid in ("TerminateInstances", "RetireImages") for action in as_list(BAKES[sid]["Action"])}
+    for sid in ("StopBuilders", "TerminateInstances"):
+        assert BAKES[sid]["Condition"] == {"StringEquals": OURS, "Null": of_no_group}, sid
+    ending = {
+        action
+        for sid in ("StopBuilders", "TerminateInstances", "RetireImages")
+        for action in as_list(BAKES[sid]["Action"])
+    }
     assert ending == ENDS_WHAT_IT_MADE
     for action in ENDS_WHAT_IT_MADE:
-        assert statement_of("BakeRole", action)["Sid"] in ("TerminateInstances", "RetireImages")
+        assert statement_of("BakeRole", action)["Sid"] in ("StopBuilders", "TerminateInstances", "RetireImages")
 
 
 def test_a_builder_is_launched_from_images_of_named_owners_and_into_what_only_stands_there() -> None:
     launching = [each for each in statements_of("BakeRole") if "ec2:RunInstances" in as_list(each["Action"])]
     assert [each["Sid"] for each in launching] == ["LaunchInstances", "LaunchFromImages", "LaunchInto"]
-    assert "ec2:Owner" in BAKES["LaunchFromImages"]["Condition"]["StringEquals"]
-    assert "TrustedImageAccounts" in str(BAKES["LaunchFromImages"])
+    trusted = {"Fn::Join": [",", {"Ref": "TrustedImageAccounts"}]}
+    owners = {"Fn::Split": [",", {"Fn::Join": [",", ["amazon", {"Ref": "AWS::AccountId"}, trusted]]}]}
+    assert BAKES["LaunchFromImages"]["Condition"] == {"StringEquals": {"ec2:Owner": owners}}
     assert kinds_of(BAKES["LaunchFromImages"]) == {"image"}
     assert kinds_of(BAKES["LaunchInto"]) == {"network-interface", "key-pair", "subnet", "security-group"}
     assert "launch-template" not in str(launching), "production's tags and user data would come along"
+
+
+def test_a_bake_works_in_its_own_region_and_account_but_for_what_a_vpc_shares() -> None:
+    """ARNs of images and snapshots have no account; subnets and security groups may be shared by another one."""
+    own = "arn:${AWS::Partition}:ec2:${AWS::Region}:"
+    account = {"image": "", "snapshot": "", "subnet": "*", "security-group": "*"}
+    named = [
+        each["Fn::Sub"]
+        for statement in statements_of("BakeRole")
+        for each in as_list(statement["Resource"])
+        if isinstance(each, dict) and ":ec2:" in str(each.get("Fn::Sub", ""))
+    ]
+    assert len(named) > 15
+    for each in named:
+        kind = each.rpartition(":")[2].partition("/")[0]
+        assert each == f"{own}{account.get(kind, '${AWS::AccountId}')}:{kind}/*"
 
 
 def test_tags_are_given_as_something_is_made_or_to_images_that_are_ours_and_then_only_our_own() -> None:
@@ -442,6 +471,13 @@ def test_a_key_is_used_through_ec2_alone_and_granted_to_aws_alone() -> None:
     assert BAKES["UseKeys"]["Condition"]["StringLike"]["kms:ViaService"].startswith("ec2.")
     services = BAKES["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
     assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
+
+
+def test_of_what_refers_to_an_image_ec2_alone_reads_more_than_its_name() -> None:
+    """What the EC2 user guide names for DescribeImageReferences, beside what bakes may describe themselves."""
+    found = BAKES["FindReferences"]
+    assert set(as_list(found["Action"])) == FINDS_REFERENCES
+    assert found["Condition"] == {"ForAnyValue:StringEquals": {"aws:CalledVia": ["ec2-images.amazonaws.com"]}}
 
 
 def test_a_bake_asks_the_cycle_function_and_no_other_where_there_is_one() -> None:

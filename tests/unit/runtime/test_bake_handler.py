@@ -104,6 +104,17 @@ def test_what_reconcile_sends_is_removed_and_published(
     assert "ami-1 could not be disabled" in caplog.messages
 
 
+def test_images_of_groups_without_tags_are_removed_and_published(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = RETIRED._replace(state=replace(RETIRED.state, group="gone", warnings=("group gone is gone",)), news=())
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire_others", lambda self: [RETIRED, gone])
+    answered = bake({"upkeep": "retire_others"})
+    assert answered == {"groups": {each.state.group: each.state.to_json() for each in (RETIRED, gone)}}
+    assert [kind for kind, _ in world.bus.published] == ["Image Retired"]
+    assert "group gone is gone" in caplog.messages
+
+
 def test_an_instance_that_a_bake_left_is_published_though_another_could_not_be_terminated(
     world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,6 +14,8 @@ from rollcall.workflow.names import (
     execution_name,
     is_dry_run,
     is_of_bake,
+    is_scheduled,
+    is_tag_key,
     key_of,
     name_prefix,
     schedule_key,
@@ -66,9 +68,35 @@ def test_keys_of_schedules_versions_and_of_nothing_else() -> None:
     assert timestamp_key(1_796_076_900.0) == "20261130T221500"
 
 
+DAY_1 = 1_796_526_300.0
+
+
+def test_a_bake_has_one_id_whenever_on_the_day_of_its_start_it_is_asked_for_and_another_one_months_later() -> None:
+    """A name, and so an ARN, may be used again after 90 days."""
+    first = bake_id_of("arn:bake", DAY_1)
+    assert len(first) == 12
+    assert first == bake_id_of("arn:bake", DAY_1 + 0.5)
+    assert first != bake_id_of("arn:bake", DAY_1 + 91 * 86_400)
+    assert first != bake_id_of("arn:other", DAY_1)
+
+
 def test_the_cycle_of_a_bake_is_known_by_its_name_and_no_other_is_taken_for_one() -> None:
-    name = cycle_of_bake("arn:bake", "web")
-    assert name == execution_name("web", bake_key(bake_id_of("arn:bake")))
+    name = cycle_of_bake("arn:bake", DAY_1, "web")
+    assert name == execution_name("web", bake_key(bake_id_of("arn:bake", DAY_1)))
     assert is_of_bake(name, "web")
     others = [execution_name("web", each) for each in ("bake-again", "v7", "rebake-0123456789ab")]
     assert not any(is_of_bake(each, "web") for each in (*others, name.replace("web", "db", 1)))
+
+
+@pytest.mark.parametrize("key", [schedule_key(date(2026, 12, 6)), version_key("7")])
+def test_what_a_tag_starts_is_known_by_its_key_which_the_commands_refuse(key: str) -> None:
+    assert is_tag_key(key)
+    assert is_scheduled(execution_name("web", key), "web")
+
+
+@pytest.mark.parametrize(
+    "key", [timestamp_key(1_796_076_900.0), bake_key("0123456789ab"), "run-v7", "v7-1", "V7", "v7 ", "sched-2026", ""]
+)
+def test_no_other_key_counts_as_a_tags(key: str) -> None:
+    assert not is_tag_key(key)
+    assert not is_scheduled(execution_name("web", key), "web")

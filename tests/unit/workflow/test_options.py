@@ -82,3 +82,23 @@ def test_a_word_that_cannot_be_followed_names_group_and_tag(text: str, words: st
 def test_a_pair_that_no_tag_may_have_is_refused() -> None:
     with pytest.raises(BadSettings, match="has 'dry_run=true'; allowed: pace"):
         read_words("web", TAG, {"dry_run": "true"}, {"pace": OPTIONS["pace"]}, "pace")
+
+
+def test_all_that_cannot_be_read_is_said_at_once_and_the_group_only_once() -> None:
+    with pytest.raises(BadSettings) as raised:
+        parse_words(Group("web", {TAG: "often every=sun-03:00@Mars never never"}, {}), TAG, (NEVER,), "never")
+    assert (str(raised.value), raised.value.tag) == (
+        f"group 'web': tag {TAG} has 'often'; allowed: never; tag {TAG} has 'never'; allowed: each word once; "
+        f"tag {TAG} has 'every=sun-03:00@Mars'; no such time zone: Mars; for example Europe/Berlin",
+        TAG,
+    )
+    with pytest.raises(BadSettings) as raised:
+        read_words("web", TAG, {"dry_run": "true", "pace": "brisk"}, {"pace": OPTIONS["pace"]}, "pace")
+    assert str(raised.value) == (
+        f"group 'web': tag {TAG} has 'dry_run=true'; allowed: pace; tag {TAG} has 'pace=brisk'; allowed: slow, fast"
+    )
+    with pytest.raises(BadSettings) as raised:
+        read_input("a walk", {"group": "web", "steps": 10, "pace": "brisk"}, OPTIONS)
+    assert str(raised.value) == (
+        "the input of a walk has 10 as 'steps'; allowed: steps from 1 to 9; 'brisk' as 'pace'; allowed: slow, fast"
+    )

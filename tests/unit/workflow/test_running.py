@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.aws.executions import Executions, execution_arn
+from rollcall.aws.executions import Execution, Executions, execution_arn
 from rollcall.workflow.names import cycle_of_bake, execution_name
 from rollcall.workflow.running import other_bakes, running_of_group
 from unit.fakes import ACCOUNT, REGION
@@ -18,14 +18,21 @@ MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:bake"
 FIRST, SECOND, DRY = (execution_name("web", key) for key in ("by-hand", "sched-2026-12-06", "dry-1"))
 
 
+STARTED = 1_796_526_300.0
+
+
+def running_execution(name: str) -> Execution:
+    return Execution(execution_arn(MACHINE, name), name, "RUNNING", STARTED, None)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Lets executions of these names run in every state machine."""
 
     def let(*names: str) -> None:
-        def running(self: Executions, prefix: str) -> list[str]:
+        def running(self: Executions, prefix: str) -> list[Execution]:
             assert self.machine == MACHINE
-            return [each for each in names if each.startswith(prefix)]
+            return [running_execution(each) for each in names if each.startswith(prefix)]
 
         monkeypatch.setattr(Executions, "running", running)
 
@@ -44,6 +51,6 @@ def test_nothing_runs_of_a_state_machine_that_the_stack_is_without(run: Callable
 
 def test_a_bake_is_not_beside_the_cycle_that_rolls_its_image_out(run: Callable[..., None]) -> None:
     run(FIRST, SECOND)
-    own = cycle_of_bake(execution_arn(MACHINE, FIRST), "web")
+    own = cycle_of_bake(execution_arn(MACHINE, FIRST), STARTED, "web")
     assert other_bakes(MACHINE, "web", own) == [SECOND]
     assert other_bakes(MACHINE, "web", execution_name("web", "by-hand")) == [FIRST, SECOND]

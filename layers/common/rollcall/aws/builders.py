@@ -1,7 +1,7 @@
 """EC2: instances that a bake launches outside of groups, without a launch template: its builder, and its test's.
 
 Methods raise AwsUnavailable for what passes by itself, AwsDenied or AwsRejected for the rest. Fields and codes are
-those of the Amazon EC2 API reference (RunInstances, TerminateInstances; "Error codes for the Amazon EC2 API").
+those of the Amazon EC2 API reference (RunInstances, StopInstances, TerminateInstances; "Error codes").
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rollcall.domain.bake_tags import BAKE_ID, MADE_BY, MADE_BY_BAKE
-from rollcall.domain.errors import AwsRejected
+from rollcall.domain.errors import AwsRejected, RollcallError
 
 from .client import aws_errors
 from .instances import instance_of
@@ -89,12 +89,29 @@ class Builders(RegionalClients):
             ]
         return [each for each in found if GROUP_TAG not in each.tags]
 
+    def stop(self, instance_id: str) -> None:
+        """Stop an instance, whatever its behaviour at a shutdown of its own. It takes EC2 a while."""
+        with aws_errors(f"StopInstances {instance_id}"):
+            self._ec2.stop_instances(InstanceIds=[instance_id])
+
     def terminate(self, instance_ids: Collection[str]) -> None:
-        """Terminate instances. One that is terminated already, or that EC2 does not know any more, is no error."""
+        """Terminate instances. One that is terminated already, or that EC2 does not know any more, is no error.
+
+        Raises the first error once all were tried.
+        """
+        errors: list[RollcallError] = []
         for each in sorted(instance_ids):
-            with aws_errors(f"TerminateInstances {each}"):
-                try:
-                    self._ec2.terminate_instances(InstanceIds=[each])
-                except ClientError as error:
-                    if not error.response["Error"]["Code"].startswith(NO_INSTANCE):
-                        raise
+            try:
+                self._terminate(each)
+            except RollcallError as error:  # it keeps no other alive
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _terminate(self, instance_id: str) -> None:
+        with aws_errors(f"TerminateInstances {instance_id}"):
+            try:
+                self._ec2.terminate_instances(InstanceIds=[instance_id])
+            except ClientError as error:
+                if not error.response["Error"]["Code"].startswith(NO_INSTANCE):
+                    raise

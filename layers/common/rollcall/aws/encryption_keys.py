@@ -19,8 +19,12 @@ from .client import CLIENT_CONFIG, aws_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_ec2 import EC2Client
+
 CUSTOMER = "CUSTOMER"  # KeyManager of a key that has a policy of its owner's (API reference, KeyMetadata)
 ENABLED = "Enabled"
+AWS_MANAGED = "AWS"
+EBS_KEY = "alias/aws/ebs"  # ends the ARN of the key that AWS manages for EBS, which is the default of an account's own
 POLICY = "default"  # the only name that a key policy has (API reference, GetKeyPolicy)
 
 
@@ -55,11 +59,17 @@ class EncryptionKeys:
         return boto3.client("kms", region_name=self._region, config=CLIENT_CONFIG)
 
     @cached_property
+    def _ec2(self) -> EC2Client:
+        return boto3.client("ec2", region_name=self._region, config=CLIENT_CONFIG)
+
+    @cached_property
     def _caller(self) -> Any:
         return boto3.client("sts", region_name=self._region, config=CLIENT_CONFIG)
 
     def facts(self, key: str) -> KeyFacts:
         """A key by its id, alias or ARN; what may not be read of it is None, and named."""
+        if key.endswith(EBS_KEY):
+            return KeyFacts(key, manager=AWS_MANAGED)  # anyone of the account may use it through EBS
         unread: list[str] = []
 
         def read[T](what: str, call: Callable[[], T]) -> T | None:
@@ -92,6 +102,16 @@ class EncryptionKeys:
                 principal = raw.get("GranteePrincipal", "")
                 found[principal] = found.get(principal, frozenset()) | set(raw.get("Operations", ()))
         return found
+
+    def encrypts_by_default(self) -> bool:
+        """Whether volumes are encrypted where no request says so. Raises AwsDenied, too."""
+        with aws_errors("GetEbsEncryptionByDefault"):
+            return self._ec2.get_ebs_encryption_by_default()["EbsEncryptionByDefault"]
+
+    def default_key(self) -> str:
+        """The ARN of the key of encrypted volumes for which none is named. Raises AwsDenied, too."""
+        with aws_errors("GetEbsDefaultKmsKeyId"):
+            return self._ec2.get_ebs_default_kms_key_id()["KmsKeyId"]
 
     def own_role(self) -> str:
         """The ARN of the role that these calls are made with, without its path, which AWS does not show here."""

@@ -38,7 +38,10 @@ def execution_arn(machine: str, name: str) -> str:
 
 
 class Execution(NamedTuple):
-    """An execution. started, stopped: epoch seconds, None while it runs. request: its input; empty of those listed."""
+    """An execution. started, stopped: epoch seconds, None while it runs.
+
+    request: its input; error: the name of what it failed with. Both are empty of those listed.
+    """
 
     arn: str
     name: str
@@ -46,6 +49,7 @@ class Execution(NamedTuple):
     started: float
     stopped: float | None
     request: Mapping[str, Any] = EMPTY_MAPPING
+    error: str = ""
 
 
 class Executions:
@@ -72,13 +76,14 @@ class Executions:
                 return False
         return True
 
-    def running(self, prefix: str) -> list[str]:
-        """The names of those that run and whose names begin so."""
+    def running(self, prefix: str) -> list[Execution]:
+        """Those that run and whose names begin so; without input."""
         pages = self._client.get_paginator("list_executions").paginate(
             stateMachineArn=self.machine, statusFilter=RUNNING
         )
         with aws_errors("ListExecutions"):
-            return [each["name"] for page in pages for each in page["executions"] if each["name"].startswith(prefix)]
+            found = [_execution(each) for page in pages for each in page["executions"]]
+        return [each for each in found if each.name.startswith(prefix)]
 
     def find(self, name: str) -> Execution | None:
         """An execution with its input; None if there is none of this name, or not any more."""
@@ -112,4 +117,5 @@ def _execution(raw: Any, request: Mapping[str, Any] = EMPTY_MAPPING) -> Executio
         started=raw["startDate"].timestamp(),
         stopped=stopped.timestamp() if stopped else None,
         request=request if isinstance(request, dict) else EMPTY_MAPPING,
+        error=raw.get("error", ""),
     )

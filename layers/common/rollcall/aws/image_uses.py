@@ -1,10 +1,11 @@
 """What uses an image, or a version of a launch template: whatever would fail, or launch nothing, if it were gone.
 
 There is no one answer of AWS's. DescribeImageReferences knows instances, versions of launch templates, parameters of
-Systems Manager and recipes of Image Builder; of a template's versions the ten newest unless told otherwise (API
-reference, ResourceTypeOption). It does not know the image ids in overrides of mixed instances policies, launch
-configurations, fleets, what an instance refresh is about to bring, and other accounts. So each of these is read, and
-what cannot be read counts as a use.
+Systems Manager and recipes of Image Builder; of a template's versions the ten newest unless asked for more (API
+reference, ResourceTypeOption). EC2 searches in the caller's name, and needs its permissions for each kind, through EC2
+alone (EC2 user guide, "Identify your resources referencing specified AMIs"). It does not know the image ids in
+overrides of mixed instances policies, launch configurations, fleets, what an instance refresh is about to bring, and
+other accounts. So each of these is read, and what cannot be read counts as a use.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from botocore.exceptions import ClientError
 from rollcall.domain.errors import RollcallError
 
 from .client import AWS_CALLS_AT_ONCE, aws_errors
-from .images import Images
+from .images import VALUES_PER_FILTER, Images
 from .instance_refreshes import ACTIVE
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 IMAGES_PER_REFERENCES = 10  # DescribeImageReferences' maximum of images (API reference)
 VERSION_DEPTH = "10000"  # its maximum, and that of a template's versions
-VALUES_PER_FILTER = 200  # EC2's maximum of values in one filter
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum, and DescribeLaunchConfigurations'
 ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")  # states of instances but terminated
 FLEETS_GONE = frozenset({"deleted", "deleted-running", "deleted-terminating"})
@@ -86,7 +86,7 @@ class ImageUses(Images):
                 for use in read():
                     found |= {each: use.by for each in use.images if each in image_ids and each not in found}
                     for each in use.templates:
-                        if _is_of(each, template):
+                        if is_of_template(each, template):
                             versions.setdefault(str(each.get("Version") or DEFAULT_VERSION), use.by)
             except RollcallError as error:
                 unread.append(f"{what} could not be read: {error}")
@@ -149,7 +149,7 @@ class ImageUses(Images):
                 refreshes = self._autoscaling.describe_instance_refreshes(AutoScalingGroupName=name, MaxRecords=1)
             for each in refreshes["InstanceRefreshes"]:
                 if each["Status"] in ACTIVE:
-                    found.append(_configuration_use(f"the instance refresh of group {name}", each))
+                    found.append(configuration_use(f"the instance refresh of group {name}", each))
             if "WarmPoolConfiguration" in raw:
                 pages = self._autoscaling.get_paginator("describe_warm_pool")
                 with aws_errors(f"DescribeWarmPool of group {name}"):
@@ -244,8 +244,8 @@ class ImageUses(Images):
         return f"it is shared with {', '.join(sorted(others))}" if others else ""
 
 
-def _is_of(specification: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
-    """Whether a specification is of a template: by the id where both have it, else by the name."""
+def is_of_template(specification: Mapping[str, Any], template: Mapping[str, Any]) -> bool:
+    """Whether a specification is of a template: by the id where both have it, else by the name. Pure."""
     for key in ("LaunchTemplateId", "LaunchTemplateName"):
         if specification.get(key) and template.get(key):
             return bool(specification[key] == template[key])
@@ -254,14 +254,14 @@ def _is_of(specification: Mapping[str, Any], template: Mapping[str, Any]) -> boo
 
 def _group_uses(raw: Any) -> Iterator[Use]:
     name = raw["AutoScalingGroupName"]
-    yield _configuration_use(f"the group {name}", raw)
+    yield configuration_use(f"the group {name}", raw)
     yield _instances_use(f"an instance of group {name}", raw.get("Instances", ()))
     for tag in raw.get("Tags", ()):
         yield Use(f"the tag {tag['Key']} of group {name}", (tag.get("Value", ""),))
 
 
-def _configuration_use(by: str, raw: Any) -> Use:
-    """The use by a launch template or mixed instances policy, of a group or of a refresh's desired configuration."""
+def configuration_use(by: str, raw: Any) -> Use:
+    """The use by a launch template or mixed policy, of a group or of a refresh's desired configuration. Pure."""
     own = raw.get("DesiredConfiguration") or raw
     policy = (own.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
     overrides = policy.get("Overrides") or ()

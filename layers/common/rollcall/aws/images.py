@@ -23,6 +23,7 @@ from .regional_clients import RegionalClients
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+VALUES_PER_FILTER = 200  # EC2's maximum of values in one filter
 IMAGES_PER_PAGE = 1000  # DescribeImages' maximum
 RESOURCES_PER_CALL = 1000  # CreateTags' maximum
 PARAMETERS_PER_PAGE = 50  # DescribeParameters' maximum
@@ -90,11 +91,11 @@ class Image(NamedTuple):
         return self.owner_alias == BACKUP_ALIAS or any(key.startswith(BACKUP_TAGS) for key in self.tags)
 
 
-class Devices(NamedTuple):
-    """The volumes of an instance by their devices' names: that of its root, and the others."""
+class ImageSource(NamedTuple):
+    """An instance of which an image is made. state: EC2's; other_devices: the names of its devices beside the root."""
 
-    root: str
-    others: tuple[str, ...]
+    state: str
+    other_devices: tuple[str, ...]
 
 
 class SnapshotResult(NamedTuple):
@@ -133,12 +134,25 @@ class Images(RegionalClients):
 
         A copy of one may have its tags, and is not among them.
         """
-        found = self._own_images(
-            [{"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}, {"Name": f"tag:{BAKE_GROUP}", "Values": [group]}]
-        )
-        same = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
-        own = (each for each in same if each.is_of_its_bake)
+        found = self._made_by_bakes({"Name": f"tag:{BAKE_GROUP}", "Values": [group]})
+        own = (each for each in found if each.tags.get(BAKE_GROUP) == group)  # a filter takes * and ? for any text
         return sorted(own, key=lambda each: (each.created, each.id), reverse=True)
+
+    def images_by_group(self) -> dict[str, list[str]]:
+        """The ids of all images that bakes made, by the names of their groups, which may be gone."""
+        found: dict[str, list[str]] = {}
+        for each in self._made_by_bakes():
+            found.setdefault(each.tags.get(BAKE_GROUP, ""), []).append(each.id)
+        return found
+
+    def _made_by_bakes(self, *filters: Any) -> list[Image]:
+        found = self._own_images([{"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}, *filters])
+        return [each for each in found if each.is_of_its_bake]
+
+    def own_images(self, image_ids: Collection[str]) -> list[Image]:
+        """This account's images with these ids; one that is gone is missing."""
+        chunks = batched(image_ids, VALUES_PER_FILTER)
+        return [each for ids in chunks for each in self._own_images([{"Name": "image-id", "Values": list(ids)}])]
 
     def _own_images(self, filters: list[Any]) -> list[Image]:
         pages = self._ec2.get_paginator("describe_images")
@@ -155,21 +169,21 @@ class Images(RegionalClients):
                 if raw.get("State") not in GONE
             ]
 
-    def devices(self, instance_id: str) -> Devices:
-        """The volumes of an instance. Raises AwsRejected for one that is not there."""
+    def image_source(self, instance_id: str) -> ImageSource:
+        """An instance as CreateImage finds it. Raises AwsRejected for one that is not there."""
         with aws_errors(f"DescribeInstances {instance_id}"):
             found = self._ec2.describe_instances(Filters=[{"Name": "instance-id", "Values": [instance_id]}])
         for reservation in found["Reservations"]:
             for raw in reservation["Instances"]:
                 root = raw.get("RootDeviceName", "")
                 names = (each["DeviceName"] for each in raw.get("BlockDeviceMappings", ()) if "Ebs" in each)
-                return Devices(root, tuple(sorted(each for each in names if each != root)))
+                return ImageSource(raw["State"]["Name"], tuple(sorted(each for each in names if each != root)))
         raise AwsRejected(f"AWS does not know instance {instance_id} any more")
 
     def create_image(
         self, instance_id: str, name: str, description: str, tags: Mapping[str, str], without: Collection[str]
     ) -> str | None:
-        """Make an image of an instance, which AWS reboots for it; its id. None if there is one of this name already.
+        """Make an image of an instance, which AWS reboots for it if it runs; its id. None if the name is taken.
 
         tags: of the image and of its snapshots. without: names of devices that are left out. There is no client token:
         a call whose answer was lost may have made the image, which its name finds again.

@@ -74,6 +74,11 @@ class Template(NamedTuple):
     name: str
     tags: Mapping[str, str] = EMPTY_MAPPING
 
+    @property
+    def specification(self) -> dict[str, str]:
+        """It, as requests and answers name one."""
+        return {"LaunchTemplateId": self.id, "LaunchTemplateName": self.name}
+
 
 class LaunchRefusal(NamedTuple):
     """Why EC2 would launch nothing. action, resource: the permission that is missing, and on what, as far as AWS says.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rollcall.aws.builders import Builders
 from rollcall.aws.group_details import GroupReader
-from rollcall.aws.image_uses import ImageUses
 from rollcall.aws.launch_templates import LaunchTemplates
+from rollcall.aws.template_users import TemplateUsers
 
 
-class BakeAws(Builders, ImageUses, GroupReader, LaunchTemplates):
-    """Instances of bakes, images and what uses them, groups and launch templates of one account and Region."""
+class BakeAws(Builders, TemplateUsers, GroupReader, LaunchTemplates):
+    """Instances of bakes, images, groups and launch templates of one account and Region, and what uses these."""

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .state import BakeState
 
 RUNNING_AFTER = 900.0  # seconds from its launch in which an instance runs
-TERMINATED = "terminated"
 
 
 class Building:
@@ -150,7 +149,7 @@ class Building:
         if state.phase != Phase.TERMINATING:
             state = replace(state, phase=Phase.TERMINATING, phase_since=now)
         builders = self._launching.find_all(state, Role.BUILDER, state.builder)
-        if any(each.state != TERMINATED for each in builders):
+        if not all(each.gone for each in builders):
             self._aws.terminate([each.instance_id for each in builders if each.living])
             return StepAnswer(state, "terminate", next_wait(now - state.phase_since))
         kept = kept_words(self._hosts.remove({state.builder, *(each.instance_id for each in builders)}))

@@ -59,3 +59,14 @@ def nothing_new(now: Baked, last: Baked | None) -> bool:
     last: None without one.
     """
     return last is not None and now == last and bool(now.revision)
+
+
+def what_is_new(now: Baked, last: Baked | None) -> str:
+    """What a bake would begin with that the last successful one did not, in words; empty where that is not known."""
+    if last is None:
+        return "no bake of it went well before"
+    if now.base_image != last.base_image:
+        return f"the last one began with base image {last.base_image}, and this one with {now.base_image}"
+    if now.revision and now.revision != last.revision:
+        return f"the project's revision is {now.revision}, and was {last.revision or 'not known'}"
+    return ""

@@ -1,7 +1,11 @@
-"""The step `image`: the builder is made an image of, and AWS's answer waited for.
+"""The step `image`: the builder is stopped and made an image of, and AWS's answer waited for.
 
-CreateImage reboots the instance, so that its file systems are whole (API reference, NoReboot), and has no client token:
-the image's name holds the bake's id, so that what an earlier try has made is found again, and made once.
+Of an instance that runs CreateImage makes its image after a reboot (API reference, NoReboot): the builder would boot
+once more after the playbook has cleaned it, and its first boot would be in the image. That its shutdown behaviour is
+`terminate` does not matter to StopInstances (EC2 user guide, "Change instance initiated shutdown behavior").
+
+CreateImage has no client token: the image's name holds the bake's id, so that what an earlier try has made is found
+again, and made once.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ GROUP_MAX = 60  # characters of a group's name in an image's; EC2 takes 128 in a
 NOT_ALLOWED = re.compile(r"[^A-Za-z0-9._-]", re.ASCII)
 NAME_TAG = "Name"  # the function's role may set it while something is made, and not later (template.yaml, TagImages)
 NAME_FORMAT = "%Y%m%dT%H%M%S"  # in UTC
+STOPPED, STOPPING = "stopped", "stopping"  # states of an instance
 VISIBLE_AFTER = 300.0  # seconds in which DescribeImages shows an image that was made
 
 
@@ -60,19 +65,22 @@ class Imaging:
         self._aws = aws
 
     def step(self, state: BakeState, now: float) -> StepAnswer:
-        """Make the image, or find the one that an earlier try has made, until AWS calls it available, or says why not.
+        """Stop the builder and make the image, or find the one that an earlier try has made, until AWS has made it.
 
         now: epoch seconds. Only the builder's root volume is in it. Raises what AWS fails at for now.
         """
         name = image_name(state)
         if state.image_name != name:
-            state = replace(state, phase=Phase.IMAGING, phase_since=now, image_name=name, image_since=now)
+            state = replace(state, phase=Phase.IMAGING, phase_since=now, image_name=name)
         image = self._aws.image(state.image_id) if state.image_id else self._aws.own_image_named(name)
         if image is None and not state.image_id:
             try:
-                state = replace(state, image_id=self._made(state, name) or "")
+                made = self._made(state, now)
             except AwsRejected as error:
                 return over(state, BakeResult.FAILED, f"no image can be made of builder {state.builder}: {error}")
+            if made is None:
+                return _not_stopped(state, now)
+            state = made
         if image is None:
             return _not_visible(state, now)
         if image.tags.get(bake_tags.BAKE_ID) != state.bake_id:
@@ -81,11 +89,21 @@ class Imaging:
             )
         return self._found(replace(state, image_id=image.id), image, now)
 
-    def _made(self, state: BakeState, name: str) -> str | None:
-        """The id of the new image; None if there is one of this name that AWS does not show yet."""
-        others = self._aws.devices(state.builder).others
+    def _made(self, state: BakeState, now: float) -> BakeState | None:
+        """With the new image, whose id is empty where AWS has one of this name and does not show it yet.
+
+        None until the builder is stopped, which this begins.
+        """
+        source = self._aws.image_source(state.builder)
+        if source.state != STOPPED:
+            if source.state != STOPPING:
+                self._aws.stop(state.builder)
+            return None
         description = f"made by rollcall bake {state.bake_id} for group {NOT_ALLOWED.sub('-', state.group)}"
-        return self._aws.create_image(state.builder, name, description, image_tags(state), others)
+        image_id = self._aws.create_image(
+            state.builder, state.image_name, description, image_tags(state), source.other_devices
+        )
+        return replace(state, image_id=image_id or "", image_since=state.image_since or now)
 
     def _found(self, state: BakeState, image: Image, now: float) -> StepAnswer:
         if image.state in BROKEN:
@@ -98,6 +116,13 @@ class Imaging:
             words = f"image {image.id} is still {image.state}, and the bake's time is over"
             return over(state, BakeResult.FAILED, words)
         return StepAnswer(state, "image", next_wait(now - state.image_since))
+
+
+def _not_stopped(state: BakeState, now: float) -> StepAnswer:
+    if state.until and now >= state.until:
+        words = f"builder {state.builder} has not stopped for its image, and the bake's time is over"
+        return over(state, BakeResult.FAILED, words)
+    return StepAnswer(state, "image", next_wait(now - state.phase_since))
 
 
 def _not_visible(state: BakeState, now: float) -> StepAnswer:

@@ -28,7 +28,8 @@ STEPS = (  # of the state machine Bake, in their order
     "put_back",
 )
 SWEEP, RETIRE = "sweep", "retire"  # instances whose time is over; images and versions of a group
-UPKEEP = (SWEEP, RETIRE)
+RETIRE_OTHERS = "retire_others"  # those of groups without a tag of bakes, and of groups that are gone
+UPKEEP = (SWEEP, RETIRE, RETIRE_OTHERS)
 
 
 def read_invocation(event: object) -> Invocation:
@@ -52,3 +53,8 @@ def sweep_event() -> Json:
 def retire_event(group: str, *, dry_run: bool = False, force: bool = False) -> Json:
     """Has images and versions of a group removed beyond those that are kept. force: whatever the removal limit says."""
     return {"upkeep": RETIRE, "group": group, "dry_run": dry_run, "force": force}
+
+
+def retire_others_event() -> Json:
+    """Has images retired of groups that have no tag of bakes, and those named whose group is gone."""
+    return {"upkeep": RETIRE_OTHERS}

@@ -2,11 +2,12 @@
 
 Auto Scaling's service-linked role may by the key's policy or a grant alone, for no policy of its own names keys (Auto
 Scaling user guide, "Required AWS KMS key policy"). A function's role may also where the key's policy leaves it to IAM:
-where it names the account. Conditions in a policy count as met: EC2 has the last word.
+where it names the account. Conditions in what allows count as met, in what denies as not met: EC2 has the last word.
 """
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NEEDED = "kms:CreateGrant"  # what a launch with an encrypted volume cannot do without
 GRANTED = "CreateGrant"
+ARN_OF_KEY = re.compile(r"arn:[\w-]+:kms:[\w-]+:\d+:key/.+", re.ASCII)
 
 
 def key_objections(key: KeyFacts, role: str, service_role: str, named: tuple[str, ...]) -> Iterator[Objection]:
@@ -29,9 +31,9 @@ def key_objections(key: KeyFacts, role: str, service_role: str, named: tuple[str
     shown = key.arn or key.key
     if key.state not in ("Enabled", ""):
         yield Objection(f"key {shown}", f"KMS key {shown} is {key.state}", "enable it, or take another one")
-    if not key.is_customers or (key.arn and key.policy is None):
+    if not key.is_customers:
         return
-    if key.arn and key.arn not in named:
+    if _is_not_named(key, named):
         yield Objection(
             f"key {shown} not named",
             f"KMS key {shown} encrypts the volumes, and bake has no permission for it",
@@ -45,9 +47,9 @@ def key_objections(key: KeyFacts, role: str, service_role: str, named: tuple[str
         yield _not_permitted(shown, f"Auto Scaling's role of the group, {service_role}")
 
 
-def key_warnings(key: KeyFacts) -> Iterator[str]:
-    """What could not be read of a key, with the remedy."""
-    if key.unread:
+def key_warnings(key: KeyFacts, named: tuple[str, ...]) -> Iterator[str]:
+    """What could not be read of a key, with the remedy: of one that is not named nothing can be."""
+    if key.unread and not _is_not_named(key, named):
         yield (
             f"whether bake and the group may use KMS key {key.arn or key.key} could not be read ({key.unread}): deploy "
             "with its ARN among KmsKeyArns, and let its policy allow kms:DescribeKey, kms:GetKeyPolicy, kms:ListGrants"
@@ -63,18 +65,27 @@ def _not_permitted(key: str, who: str) -> Objection:
     )
 
 
+def _is_not_named(key: KeyFacts, named: tuple[str, ...]) -> bool:
+    """Whether bake has no permission for a key; not of an alias that it could not read: of which key is not known."""
+    arn = key.arn or (key.key if ARN_OF_KEY.fullmatch(key.key) else "")
+    return bool(arn) and arn not in named
+
+
 def _may(key: KeyFacts, role: str, *, by_account: bool) -> bool:
+    """Whether the policy or a grant lets a role use a key. What the policy denies no grant gives back (KMS guide)."""
+    statements = (key.policy or {}).get("Statement") or []
+    every = statements if isinstance(statements, list) else [statements]
+    denials = [each for each in every if each.get("Effect") == "Deny" and not each.get("Condition")]
+    if any(_is_about(each, role, by_account=True) for each in denials):
+        return False
     grants = key.grantees or {}
     if any(_is_role(principal, role) and GRANTED in operations for principal, operations in grants.items()):
         return True
-    statements = (key.policy or {}).get("Statement") or []
-    every = statements if isinstance(statements, list) else [statements]
-    return any(_allows(each, role, by_account=by_account) for each in every)
+    return any(_is_about(each, role, by_account=by_account) for each in every if each.get("Effect") == "Allow")
 
 
-def _allows(statement: Mapping[str, Any], role: str, *, by_account: bool) -> bool:
-    if statement.get("Effect") != "Allow":
-        return False
+def _is_about(statement: Mapping[str, Any], role: str, *, by_account: bool) -> bool:
+    """Whether a statement is about the use of a key by a role. by_account: also where it names the role's account."""
     if not any(fnmatchcase(NEEDED.lower(), each.lower()) for each in _listed(statement.get("Action"))):
         return False
     principal = statement.get("Principal")

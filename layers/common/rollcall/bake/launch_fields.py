@@ -56,10 +56,7 @@ def launch_fields(
         "ImageId": image,
         "InstanceType": instance_type,
         "InstanceInitiatedShutdownBehavior": "terminate",
-        "MetadataOptions": {
-            **{key: value for key, value in (data.get("MetadataOptions") or {}).items() if key in TAKEN_METADATA},
-            "HttpTokens": "required",
-        },
+        "MetadataOptions": _metadata_options(data),
         "BlockDeviceMappings": list(_devices(data, mappings, root_device, former_root)),
         "TagSpecifications": [
             {"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
@@ -101,6 +98,25 @@ def root_volume_key(
     """The KMS key of the root volume as the version or the image names it; empty where neither names one."""
     wanted = _volume_of(data.get("BlockDeviceMappings") or (), former_root)
     return str(wanted.get("KmsKeyId") or _volume_of(mappings, root).get("KmsKeyId") or "")
+
+
+def asks_for_default_key(
+    data: Mapping[str, Any], mappings: tuple[Mapping[str, Any], ...], root: str, former_root: str, *, is_own: bool
+) -> bool | None:
+    """Whether the root volume, for which no key is named, has the account's default one; None: if that is always used.
+
+    is_own: whether the image is of the account: its encrypted snapshots keep their key, and those of others that are
+    shared do not (EBS user guide, "Amazon EBS encryption", outcomes).
+    """
+    if _volume_of(mappings, root).get("Encrypted"):
+        return not is_own
+    return True if _volume_of(data.get("BlockDeviceMappings") or (), former_root).get("Encrypted") else None
+
+
+def _metadata_options(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The version's, with IMDSv2 required."""
+    own = (data.get("MetadataOptions") or {}).items()
+    return {**{key: value for key, value in own if key in TAKEN_METADATA}, "HttpTokens": "required"}
 
 
 def _network(data: Mapping[str, Any], subnet: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Reads what pre-flight of a bake judges, and changes nothing: the group, its version, images, Tower, keys.
 
-A call that fails raises: a bake that could not look does not begin, and the state machine takes the step again. What
-may be left unread is a warning: keys, and the playbook's project.
+A call that fails raises: a bake that could not read all of it does not begin, and the state machine takes the step
+again. What may be left unread is a warning: keys, and the playbook's project.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from __future__ import annotations
 from copy import replace
 from typing import TYPE_CHECKING
 
+from rollcall.aws.builders import NO_ROOM_HERE
 from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.launch_surroundings import LaunchSurroundings
 from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
 from rollcall.checks.registry import read_group_settings
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
-from rollcall.domain.errors import AwsDenied, BadSettings, TowerDenied, TowerRejected, TowerUnavailable
-from rollcall.domain.inventories import Inventory
+from rollcall.domain.errors import AwsDenied, BadSettings
 from rollcall.domain.objections import Objection
-from rollcall.hosts.removal import inventories_of_our_groups
 from rollcall.workflow.group_versions import base_template, own_version
 
 from .due import Baked
-from .launch_fields import instance_tags, launch_fields, root_volume_key, security_groups
+from .launch_fields import instance_tags, launch_fields, security_groups
 from .preflight import Preflight, judge
-from .preflight_input import PreflightInput, TowerInput, types_of_overrides
+from .preflight_input import PreflightInput, types_of_overrides
 from .request import CURRENT, PARAMETER, Smoke, read_request, require_readable_tags
 from .roll_out_preflight import RollOutPreflight
 from .smoke import profile_of
 from .state import BakeState
+from .tower_observer import observed_tower
+from .volume_key import volume_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from rollcall.aws.fleet import Fleet
     from rollcall.aws.group_details import GroupDetails
@@ -100,15 +101,6 @@ class PreflightObserver:
             return PreflightInput(read_request(raw, None), self._bake, self._settings.account)
         tag = _tag(details)
         request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
-        template = base_template(details.configuration)
-        version = self._aws.version(template, own_version(details)) if template else None
-        known = self._aws.template(template) if template else None
-        previous = self._previous(version)
-        named = self._base_named(request, previous)
-        base = previous if previous and named == previous.id else self._aws.image(named) if named else None
-        types = self._types.architectures(_types(request, details, version))
-        subnets = self._surroundings.subnets(details.subnets)
-        settings = _settings(details)
         given = PreflightInput(
             request=request,
             bake=self._bake,
@@ -118,25 +110,40 @@ class PreflightObserver:
             cycles=tuple(sorted(self._cycles(name))),
             roll_out=self._roll_out(request) if request.roll_out and self._bake.cycles else RollOutPreflight(),
             details=details,
-            settings=settings,
+            settings=_settings(details),
+        )
+        return self._with_trials(self._with_launched(given, request, details))
+
+    # AWS
+
+    def _with_launched(self, given: PreflightInput, request: BakeRequest, details: GroupDetails) -> PreflightInput:
+        """With what the group launches, what the builder would be, and Tower."""
+        template = base_template(details.configuration)
+        version = self._aws.version(template, own_version(details)) if template else None
+        known = self._aws.template(template) if template else None
+        previous = self._previous(version)
+        named = self._base_named(request, previous)
+        base = previous if previous and named == previous.id else self._aws.image(named) if named else None
+        types = self._types.architectures(_types(request, details, version))
+        subnets = self._surroundings.subnets(details.subnets)
+        return replace(
+            given,
             version=version,
             template=known,
             template_arn=self._arn(known.id) if known else "",
+            template_users=tuple(self._aws.template_users(known.specification, request.group)) if known else (),
             previous=previous,
             base=base,
             base_named=named,
             denied=tuple(self._denied),
             instance_type=_builders_type(request, details, version, base, types),
-            subnet=_roomiest(subnets),
+            subnet=next(iter(_by_room(subnets)), ""),
             types=types,
             subnets=subnets,
             security_groups=self._types.security_groups(security_groups(version.data)) if version else frozenset(),
-            tower=self._observed_tower(request, settings),
-            last=self._last(name) if known else None,
+            tower=observed_tower(self._tower, self._fleet, request, given.settings),
+            last=self._last(request.group) if known else None,
         )
-        return self._with_trials(given)
-
-    # AWS
 
     def _arn(self, template_id: str) -> str:
         beginnings = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
@@ -177,23 +184,46 @@ class PreflightObserver:
         """With dry runs of what the bake would launch, and the keys of its volumes."""
         if given.version is None or given.base is None or not given.instance_type or not given.subnet:
             return given
-        request, data = given.request, given.version.data
-        wanted = {"the builder": (request.instance_profile, request.user_data)}
-        if request.smoke == Smoke.PROVISION:
-            wanted["the instance of the smoke test"] = (profile_of(data), True)
-        trials = {
-            what: refused
-            for what, (profile, user_data) in wanted.items()
-            if (refused := self._refused(given, given.version, given.base, profile, user_data=user_data))
-        }
+        data = given.version.data
+        subnet, trials = self._trials(given, given.version, given.base)
         former = given.previous.root_device if given.previous else given.base.root_device
-        key = root_volume_key(data, given.base.mappings, given.base.root_device, former)
+        key, unread = volume_key(self._keys, data, given.base, former, self._settings.account)
         facts = self._keys.facts(key) if key else None
         role = self._keys.own_role() if facts and facts.is_customers else ""
-        return replace(given, trials=trials, keys=(facts,) if facts else (), role=role)
+        keys = (facts,) if facts else ()
+        return replace(given, subnet=subnet, trials=trials, keys=keys, default_key_unread=unread, role=role)
+
+    def _trials(
+        self, given: PreflightInput, version: TemplateVersion, base: Image
+    ) -> tuple[str, dict[str, LaunchRefusal]]:
+        """The subnet with most room in which all would be launched, and what EC2 refuses there.
+
+        Where a zone has not the type the next one is tried, as a launch does; if none has it, it is the roomiest one.
+        """
+        wanted = {"the builder": (given.request.instance_profile, given.request.user_data)}
+        if given.request.smoke == Smoke.PROVISION:
+            wanted["the instance of the smoke test"] = (profile_of(version.data), True)
+        first: tuple[str, dict[str, LaunchRefusal]] | None = None
+        for subnet in _by_room(given.subnets):
+            trials = {
+                what: refused
+                for what, (profile, user_data) in wanted.items()
+                if (refused := self._refused(given, version, base, subnet, profile, user_data=user_data))
+            }
+            if not any(each.code in NO_ROOM_HERE for each in trials.values()):
+                return subnet, trials
+            first = first or (subnet, trials)
+        return first or ("", {})
 
     def _refused(
-        self, given: PreflightInput, version: TemplateVersion, base: Image, profile: str, *, user_data: bool
+        self,
+        given: PreflightInput,
+        version: TemplateVersion,
+        base: Image,
+        subnet: str,
+        profile: str,
+        *,
+        user_data: bool,
     ) -> LaunchRefusal | None:
         former = given.previous.root_device if given.previous else base.root_device
         return self._aws.why_not_launched_alone(
@@ -204,50 +234,12 @@ class PreflightObserver:
                 root_device=base.root_device,
                 former_root=former,
                 instance_type=given.instance_type,
-                subnet=given.subnet,
+                subnet=subnet,
                 tags=instance_tags(BakeState(given.request.group, bake_id="preflight"), Role.BUILDER),
                 profile=profile,
                 user_data=str(version.data.get("UserData", "")) if user_data else "",
             )
         )
-
-    # Tower
-
-    def _observed_tower(self, request: BakeRequest, settings: GroupSettings | None) -> TowerInput:
-        template = _found(self._tower.job_template, request.job_template)
-        inventory = _found(self._tower.inventory, request.inventory)
-        terms = None if template is None or isinstance(template, BadSettings) else self._tower.launch_terms(template)
-        of_groups = inventories_of_our_groups(self._tower, self._fleet)
-        if of_groups is None:
-            raise TowerUnavailable("which inventories hold instances of groups could not be read")
-        provisioning = _found(self._tower.job_template, settings.job_template or "") if settings else None
-        retire = _found(self._tower.job_template, settings.retire_job_template or "") if settings else None
-        project, unread = None, ""
-        if template is not None and not isinstance(template, BadSettings) and template.project_id is not None:
-            try:
-                project = self._tower.project(template.project_id)
-            except (TowerDenied, TowerRejected) as error:
-                unread = f"{error}; grant the token's user the role Read on the project"
-        return TowerInput(
-            template=template,
-            terms=terms,
-            inventory=inventory,
-            may_change=not isinstance(inventory, Inventory) or self._tower.may_change(inventory),
-            provisioning=None if isinstance(provisioning, BadSettings) else provisioning,
-            retire=retire,
-            of_groups=of_groups,
-            project=project,
-            unread=unread,
-        )
-
-
-def _found[T](find: Callable[[str], T], reference: str) -> T | BadSettings | None:
-    if not reference:
-        return None
-    try:
-        return find(reference)
-    except BadSettings as error:
-        return error
 
 
 def _tag(details: GroupDetails) -> BakeTag | BadSettings | None:
@@ -287,6 +279,6 @@ def _builders_type(
     return next(fitting, "")
 
 
-def _roomiest(subnets: dict[str, Subnet]) -> str:
-    """The subnet with most free addresses; empty where there is none."""
-    return max(sorted(subnets), key=lambda each: subnets[each].free, default="")
+def _by_room(subnets: Mapping[str, Subnet]) -> list[str]:
+    """The subnets, those with most free addresses first."""
+    return sorted(subnets, key=lambda each: (-subnets[each].free, each))

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.doctor.unread_findings import listed
+from rollcall.domain.bake_tags import BASE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import CYCLE_TAG
+from rollcall.workflow.group_versions import DEFAULT_VERSION
 
-from .due import Baked, nothing_new
+from .due import Baked, nothing_new, what_is_new
 from .key_access import key_warnings
 from .preflight_objections import no_group, objections_to
-from .request import Smoke
+from .request import CURRENT, Smoke
 from .state import BaseImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rollcall.aws.group_details import GroupDetails
     from rollcall.domain.objections import Objection
@@ -114,8 +116,8 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
     inventory = None if isinstance(tower.inventory, BadSettings) else tower.inventory
     template = None if isinstance(tower.template, BadSettings) else tower.template
     revision = tower.project.revision if tower.project else ""
-    known = "" if tower.project and tower.project.updates_on_launch else revision  # the job may run a newer one
-    same = base is not None and nothing_new(Baked(base.id, known), given.last)
+    begins = _begins_with(given)
+    same = begins is not None and nothing_new(begins, given.last)
     words = f"base image {base.id} and revision {revision} were baked already" if same and base else ""
     return Plan(
         base=BaseImage(base.id, base.name, base.architecture, base.owner, base.root_device) if base else BaseImage(),
@@ -138,6 +140,27 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
     )
 
 
+def _begins_with(given: PreflightInput) -> Baked | None:
+    """What it would begin with: a project that is updated as the job starts may be at a newer revision by then."""
+    project = given.tower.project
+    known = project.revision if project and not project.updates_on_launch else ""
+    return Baked(given.base.id, known) if given.base else None
+
+
+def _why_not_nothing_new(given: PreflightInput) -> Iterator[str]:
+    """Why a bake that is to be made only of something new is made."""
+    begins = _begins_with(given)
+    if not given.request.only_if_new or begins is None or nothing_new(begins, given.last):
+        return
+    if given.request.base_image == CURRENT and given.last is not None:
+        yield (
+            "the base image is that of the group's present version, which each bake makes anew, so there is always "
+            f"something new: name one with --base-image or the tag {BASE_TAG}"
+        )
+    elif words := what_is_new(begins, given.last):
+        yield f"there is something new: {words}"
+
+
 def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
     request = given.request
     if given.cycles:
@@ -151,8 +174,8 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             "the image itself, and AWS rolls a refresh from the one to the other not back"
         )
     for each in details.overrides:
-        if each.get("LaunchTemplateSpecification") or each.get("ImageId"):
-            yield f"the override for {each.get('InstanceType', 'some types')} keeps an image of its own"
+        if kept := _kept_by(each):
+            yield f"the override for {each.get('InstanceType', 'some types')} keeps {kept}: this bake is not for it"
     if given.base is not None:
         more = [each["DeviceName"] for each in given.base.mappings if each.get("DeviceName") != given.base.root_device]
         if more:
@@ -170,5 +193,22 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             f"project {given.tower.project.name!r} is updated as the job starts, so whether it has anything new is not "
             "known before: a bake by schedule is made every time"
         )
+    yield from _why_not_nothing_new(given)
     for key in given.keys:
-        yield from key_warnings(key)
+        yield from key_warnings(key, given.bake.key_arns)
+    if given.default_key_unread:
+        yield (
+            f"with which key the account encrypts volumes by default could not be read ({given.default_key_unread}): "
+            "see that no policy of your organization denies it, or name a key in the version"
+        )
+
+
+def _kept_by(override: Mapping[str, Any]) -> str:
+    """What an override launches in place of the version's image; empty if it launches that."""
+    if override.get("ImageId"):
+        return f"image {override['ImageId']}"
+    named = override.get("LaunchTemplateSpecification")
+    if not named:
+        return ""
+    template = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
+    return f"version {named.get('Version') or DEFAULT_VERSION} of launch template {template}"

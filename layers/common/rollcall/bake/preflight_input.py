@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rollcall.aws.images import Image
     from rollcall.aws.launch_surroundings import Subnet
     from rollcall.aws.launch_templates import LaunchRefusal, Template, TemplateVersion
+    from rollcall.aws.template_users import TemplateUser
     from rollcall.domain.bake_settings import BakeSettings
     from rollcall.domain.errors import BadSettings
     from rollcall.domain.groups import GroupSettings
@@ -55,12 +56,14 @@ class PreflightInput:
     the group. cycles: of its cycles those that run. roll_out: what the cycle that rolls the image out objects to,
     nothing where none is to. details: None where there is no such group; then the rest is as if there was nothing.
     settings: None for a group that did not opt in, or whose tags cannot be read. version: what the group launches;
-    template: its launch template; None where they are not there, or it has none. template_arn: of that. previous:
-    the version's image. base: the image to begin with, None if it is not there; base_named: its id, or what was to
-    name one. denied: parameters of Systems Manager that may not be read. instance_type: the builder's, empty where
-    none is known. types: architectures by the name of each type that matters. security_groups: those that are
-    there. trials: dry runs that EC2 refused, by what would have been launched. keys: of the volumes. role: the ARN
-    of bake's. last: what the last bake that went well began with.
+    template: its launch template; None where they are not there, or it has none. template_users: what else launches
+    from that, beside this group. template_arn: of that. previous: the version's image. base: the image to begin with,
+    None if it is not there; base_named: its id, or what was to name one. denied: parameters of Systems Manager that may
+    not be read. instance_type: the builder's, empty where none is known. types: architectures by the name of each type
+    that matters. security_groups: those that are there. trials: dry runs that EC2 refused, by what would have been
+    launched. keys: of the volumes. default_key_unread: why it could not be read which key the account uses where none
+    is named, empty if it was, or does not matter. role: the ARN of bake's. last: what the last bake that went well
+    began with.
     """
 
     request: BakeRequest
@@ -74,6 +77,7 @@ class PreflightInput:
     settings: GroupSettings | None = None
     version: TemplateVersion | None = None
     template: Template | None = None
+    template_users: tuple[TemplateUser, ...] = ()
     template_arn: str = ""
     previous: Image | None = None
     base: Image | None = None
@@ -87,6 +91,7 @@ class PreflightInput:
     trials: Mapping[str, LaunchRefusal] = field(default_factory=dict)
     tower: TowerInput = field(default_factory=TowerInput)
     keys: tuple[KeyFacts, ...] = ()
+    default_key_unread: str = ""
     role: str = ""
     last: Baked | None = None
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.aws.images import AVAILABLE
-from rollcall.doctor.arn_patterns import arn_like
 from rollcall.doctor.unread_findings import listed
-from rollcall.domain.bake_tags import BAKE_TAG, TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.bake_tags import BAKE_TAG, BASE_TAG, TAG_EXAMPLE
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.group_versions import base_template
 
 from .key_access import key_objections
 from .launch_fields import security_groups
 from .launching import permission_remedy
 from .preflight_input import types_of_overrides
 from .roll_out_preflight import WITHOUT
+from .template_objections import template_objections
 from .tower_objections import tower_objections
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
 
-LATEST = "$Latest"
+EXAMPLES = {"arm64": "t4g.small", "x86_64": "t3.small"}  # types by the architecture that they run
 AMAZON = "amazon"  # owner alias of AWS's own images
 
 
@@ -39,7 +38,7 @@ def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
     """What speaks against it."""
     yield from _permitted(given, details)
     yield from _rolled_out(given)
-    yield from _template(given, details)
+    yield from template_objections(given, details)
     yield from _base(given)
     yield from _architectures(given, details)
     yield from _surroundings(given, details)
@@ -64,7 +63,8 @@ def no_group(name: str) -> Objection:
 def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
     name = details.group.name
     if isinstance(given.tag, BadSettings):
-        yield Objection("tags of bake", str(given.tag), "set the tag to what is allowed")
+        correct = f"correct each; {BAKE_TAG} is written like {TAG_EXAMPLE!r}"
+        yield Objection("tags of bake", str(given.tag), correct)
     elif given.tag is not None and given.tag.never:
         yield Objection("forbidden", f"its tag {BAKE_TAG} says never", f"take the word out of {BAKE_TAG}, if it may be")
     if given.running:
@@ -80,45 +80,6 @@ def _rolled_out(given: PreflightInput) -> Iterator[Objection]:
         )
 
 
-# The launch template
-
-
-def _template(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
-    named = base_template(details.configuration)
-    if not named:
-        yield Objection(
-            "launch configuration",
-            "it has a launch configuration and no launch template, so there is no version for an image",
-            "give it a launch template",
-        )
-        return
-    shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
-    if given.template is None or given.version is None:
-        yield Objection(
-            "launch template",
-            f"version {given.own_version} of its launch template {shown} is not there",
-            "give the group a version that is there",
-        )
-        return
-    if given.own_version == LATEST and not (given.request.roll_out and given.request.pin):
-        yield Objection(
-            "on $Latest",
-            "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
-            "give the group a number, or roll out with pin=true, which has the cycle set one first",
-        )
-    tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
-    if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
-        allow = command(
-            *("aws", "ec2", "create-tags", "--resources", given.template.id),
-            *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
-        )
-        yield Objection(
-            "template not allowed",
-            f"bake may add no version to launch template {shown}",
-            f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
-        )
-
-
 # Images
 
 
@@ -129,14 +90,14 @@ def _base(given: PreflightInput) -> Iterator[Objection]:
             yield Objection(
                 "base image's parameter",
                 f"bake may not read the parameter {listed(given.denied)}, which names the base image",
-                "let a policy of yours on the role of BakeFunction permit ssm:GetParameters on it, or name an image by "
-                "its id",
+                "let a policy of yours on the role of BakeFunction permit ssm:GetParameters on it, for by itself it "
+                "may read only AWS's own below /aws/service; or name an image by its id",
             )
         elif given.version is not None:
             yield Objection(
                 "base image",
                 f"base image {given.base_named or given.request.base_image} is not there, or not for this account",
-                "name one that is, as base_image",
+                f"name one that is, with --base-image or the tag {BASE_TAG}",
             )
         return
     if base.state != AVAILABLE:
@@ -165,21 +126,27 @@ def _architectures(given: PreflightInput, details: GroupDetails) -> Iterator[Obj
         yield Objection(
             "no instance type",
             "neither its version nor an override names an instance type that fits the base image",
-            "name one, as instance_type",
+            "name one with --instance-type (tag: type=TYPE)",
         )
     base = given.base
     if base is None or not base.architecture:
         return
-    unknown = [each for each in _types(given, details) if each not in given.types]
+    launched = _launched(given, details)
+    unknown = sorted({each for each in (given.instance_type, *launched) if each and each not in given.types})
     if unknown:
         yield Objection(
             "instance types",
             f"instance types {listed(unknown)} are not offered in this Region",
             "correct the builder's, or the group's",
         )
-    others = [
-        each for each in _types(given, details) if base.architecture not in given.types.get(each, {base.architecture})
-    ]
+    others = [each for each in launched if _is_of_another(given, each, base)]
+    if given.instance_type not in others and _is_of_another(given, given.instance_type, base):
+        example = f", such as {EXAMPLES[base.architecture]}," if base.architecture in EXAMPLES else ""
+        yield Objection(
+            "builder's architecture",
+            f"base image {base.id} is {base.architecture}, and the builder's type {given.instance_type} is not",
+            f"choose a type of that architecture{example} with --instance-type (tag: type=TYPE), or leave it out",
+        )
     if others:
         yield Objection(
             "architecture",
@@ -188,11 +155,16 @@ def _architectures(given: PreflightInput, details: GroupDetails) -> Iterator[Obj
         )
 
 
-def _types(given: PreflightInput, details: GroupDetails) -> list[str]:
-    """The types that are to run the image: the builder's, and those that the group launches with it."""
-    own = types_of_overrides(details)
-    launched = own or ((given.version.instance_type,) if given.version else ())
-    return sorted({each for each in (given.instance_type, *(launched if given.request.roll_out else ())) if each})
+def _launched(given: PreflightInput, details: GroupDetails) -> list[str]:
+    """The types that the group launches with the image."""
+    own = types_of_overrides(details) or ((given.version.instance_type,) if given.version else ())
+    return sorted({each for each in own if each}) if given.request.roll_out else []
+
+
+def _is_of_another(given: PreflightInput, instance_type: str, base: Image) -> bool:
+    """Whether a type is known to run another architecture than the base image."""
+    known = given.types.get(instance_type)
+    return known is not None and base.architecture not in known
 
 
 # Launches
@@ -222,6 +194,8 @@ def _surroundings(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
 
 
 def _trials(given: PreflightInput) -> Iterator[Objection]:
+    """What EC2 refused to launch; that it refuses a type of another architecture is said already, as its own."""
+    is_said = given.base is not None and _is_of_another(given, given.instance_type, given.base)
     for what, refusal in given.trials.items():
         if refusal.is_denial:
             on = f" on {refusal.resource}" if refusal.resource else ""
@@ -231,7 +205,7 @@ def _trials(given: PreflightInput) -> Iterator[Objection]:
                 f"bake may not launch {what}: {missing} is missing. AWS says: {refusal.words}",
                 permission_remedy(refusal),
             )
-        else:
+        elif not is_said:
             yield Objection(
                 f"launch of {what}: {refusal.code}",
                 f"EC2 would not launch {what}: {refusal.words}",

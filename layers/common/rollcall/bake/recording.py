@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +17,10 @@ from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
 from rollcall.domain.event_fields import BY_OPERATOR
+from rollcall.workflow.group_versions import DEFAULT_VERSION
 from rollcall.workflow.state_texts import cut
 
-from .answer import StepAnswer, over
+from .answer import PUT_BACK, StepAnswer
 from .state import BakeResult, Phase
 from .versioning import cycle_input, find_version
 
@@ -146,12 +148,34 @@ class Recording:
             baked = f"image {state.image_id} is in version {state.version}, and was not rolled out"
             return StepAnswer(replace(state, result=BakeResult.BAKED, reason=baked), "retain")
         rolled_out = self._completed(state, read)
+        state = _concluded(state, rolled_out)
+        if not rolled_out.went_well:
+            state = self.default_back(state)
         self._tag(state, rolled_out.outcome)
-        state = replace(state, cycle_result=rolled_out.result)
-        if rolled_out.went_well:
-            well = f"image {state.image_id} was rolled out as version {state.version}"
-            return StepAnswer(replace(state, result=BakeResult.SUCCEEDED, reason=well), "retain")
-        return over(self.default_back(state), _result(rolled_out), _reason(state, rolled_out))
+        return StepAnswer(state, "retain" if rolled_out.went_well else PUT_BACK)
+
+    def conclude(self, state: BakeState, now: float, failure: str) -> BakeState:
+        """The state of a bake whose step `record` failed for good: it ends as its cycle did. failure: why, in words.
+
+        Raises what AWS fails at for now; what it refuses is left out, and the failure is a warning.
+        """
+        rolled_out = self._completed(state, RollOut(NOT_STARTED, failure))
+        words = f"how the roll-out went could not be recorded: {failure}"
+        state = replace(state, phase=Phase.RECORDING, phase_since=now, warnings=(*state.warnings, cut(words)))
+        with suppress(Permanent):
+            self._tag(state, rolled_out.outcome)
+        return _concluded(state, rolled_out)
+
+    def is_left(self, state: BakeState) -> bool:
+        """Whether a stopped execution has left something: a roll-out that is not recorded, or a moved default version.
+
+        Raises what AWS fails at.
+        """
+        image = self._aws.image(state.image_id) if state.image_id else None
+        recorded = image.tags.get(bake_tags.ROLL_OUT) if image else None
+        if state.phase == Phase.ROLLING_OUT and image and not recorded:
+            return True
+        return recorded != RollOutOutcome.SUCCEEDED and self._has_moved_default(state)
 
     def _tag(self, state: BakeState, outcome: RollOutOutcome) -> None:
         self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.ROLL_OUT: outcome.value})
@@ -193,15 +217,28 @@ class Recording:
         by the bake's id then, and the default before it taken for the version that the bake began with. Raises what AWS
         fails at.
         """
-        if not state.default_before and not (state.image_id and state.request.get("pin")):
-            return state
-        default = self._aws.version({"LaunchTemplateId": state.template_id}, "$Default")
-        if default is None or find_version([default], state.bake_id) is None:
+        if not self._has_moved_default(state):
             return state
         before = state.default_before or state.from_version
         self._aws.set_default_version(state.template_id, before)
         words = f"the default version of {state.template_id} is {before} again, as before the roll-out"
         return replace(state, warnings=(*state.warnings, words))
+
+    def _has_moved_default(self, state: BakeState) -> bool:
+        """Whether the template's default version is the bake's."""
+        if not state.default_before and not (state.image_id and state.request.get("pin")):
+            return False
+        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT_VERSION)
+        return default is not None and find_version([default], state.bake_id) is not None
+
+
+def _concluded(state: BakeState, rolled_out: RollOut) -> BakeState:
+    """The bake ends as its roll-out did."""
+    state = replace(state, cycle_result=rolled_out.result)
+    if rolled_out.went_well:
+        well = f"image {state.image_id} was rolled out as version {state.version}"
+        return replace(state, result=BakeResult.SUCCEEDED, reason=well)
+    return replace(state, result=_result(rolled_out), reason=_reason(state, rolled_out))
 
 
 def _result(rolled_out: RollOut) -> BakeResult:

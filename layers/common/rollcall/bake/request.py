@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.bake_tags import BAKE_TAG
+from rollcall.domain.errors import BadSettings
 from rollcall.workflow.options import (
     FLAG,
     GROUP,
@@ -19,6 +20,7 @@ from rollcall.workflow.options import (
     bad_word,
     choice,
     number_within,
+    raise_all,
     read_input,
     read_words,
     text,
@@ -164,12 +166,18 @@ def require_readable_tags(group: Group) -> BakeTag | None:
 def _of_tags(group: str, tag: BakeTag) -> dict[str, Any]:
     options = {word: OPTIONS[key] for word, key in KEY_OF_WORD.items()}
     allowed = f"{NEVER}, {EVERY}, {', '.join(KEY_OF_WORD)}"
-    words = read_words(group, BAKE_TAG, tag.words, options, allowed)
-    found = {KEY_OF_WORD[word]: value for word, value in words.items()}
+    found: dict[str, Any] = {}
+    errors: list[BadSettings] = []
+    try:
+        words = read_words(group, BAKE_TAG, tag.words, options, allowed)
+        found = {KEY_OF_WORD[word]: value for word, value in words.items()}
+    except BadSettings as error:
+        errors.append(error)
     for name, value in tag.values.items():
         option = OPTIONS[KEY_OF_TAG[name]]
         try:
             found[KEY_OF_TAG[name]] = option.read(value)
-        except (ValueError, KeyError) as error:
-            raise bad_word(group, name, value, option.allowed) from error
+        except (ValueError, KeyError):
+            errors.append(bad_word(group, name, value, option.allowed))
+    raise_all(errors, f"group {group!r}: ")
     return found

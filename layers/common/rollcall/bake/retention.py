@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.images import AVAILABLE, BROKEN, DISABLED, PENDING
 from rollcall.domain import bake_tags
-from rollcall.domain.bake_tags import BAKED, DISABLED_AT, RollOutOutcome, SmokeOutcome, version_description
+from rollcall.domain.bake_tags import (
+    BAKED,
+    DISABLED_AT,
+    FROM_VERSION,
+    RollOutOutcome,
+    SmokeOutcome,
+    version_description,
+)
 from rollcall.hosts.removal_limit import is_too_many
 
 from .moments import moment_of
@@ -41,6 +48,7 @@ class RetentionInput:
     images: those that bakes of the group made, the newest first. versions: all of the group's launch template, the
     newest first; empty where it has none. uses: of at least the images that candidates() names. keep: images that stay.
     now: epoch seconds. share: the fraction of images, or of versions, that may go in one run. force: whether more may.
+    before: the number of the version to go back to, empty where the images' tags say which.
     """
 
     group: str
@@ -51,6 +59,7 @@ class RetentionInput:
     now: float
     share: float
     force: bool = False
+    before: str = ""
 
 
 class Line(NamedTuple):
@@ -72,8 +81,9 @@ class VersionRemoval(NamedTuple):
 class RetentionPlan:
     """What goes, in this order, and what stays.
 
-    mark: images that are disabled and do not say since when; they get the tag. stopped: why nothing of all that goes,
-    in a sentence, empty if it does. kept: the images and versions beyond the newest that stay, with the reason.
+    mark: images that are disabled and do not say since when; they get the tag. taken_back: the ids of those that an
+    operator has enabled again and whose tag still says since when they were disabled. stopped: why nothing of all that
+    goes, in a sentence, empty if it does. kept: the images and versions beyond the newest that stay, with the reason.
     """
 
     versions: tuple[VersionRemoval, ...] = ()
@@ -81,12 +91,8 @@ class RetentionPlan:
     mark: tuple[Line, ...] = ()
     deregister: tuple[Line, ...] = ()
     kept: tuple[Line, ...] = ()
+    taken_back: tuple[str, ...] = ()
     stopped: str = ""
-
-    @property
-    def changes_something(self) -> bool:
-        """Whether there is anything to do."""
-        return not self.stopped and bool(self.versions or self.disable or self.mark or self.deregister)
 
 
 def candidates(images: Sequence[Image], keep: int) -> list[Image]:
@@ -118,8 +124,11 @@ def plan_retention(given: RetentionInput) -> RetentionPlan:
             mark.append(line)
         else:
             deregister.append(line)
-    plan = RetentionPlan(tuple(removals), tuple(disable), tuple(mark), tuple(deregister), tuple(kept))
-    return RetentionPlan(kept=plan.kept, stopped=stopped) if (stopped := _over_limit(given, plan)) else plan
+    back = tuple(each.id for each in given.images if each.state == AVAILABLE and _disabled_at(each) is not None)
+    plan = RetentionPlan(tuple(removals), tuple(disable), tuple(mark), tuple(deregister), tuple(kept), back)
+    if stopped := _over_limit(given, plan):
+        return RetentionPlan(kept=plan.kept, taken_back=back, stopped=stopped)
+    return plan
 
 
 # Images
@@ -140,6 +149,15 @@ def is_good(image: Image) -> bool:
     """Whether an image came through its smoke test, or had none to come through, and its roll-out has not failed."""
     smoke, roll_out = image.tags.get(bake_tags.SMOKE), image.tags.get(bake_tags.ROLL_OUT)
     return smoke in TRIED and roll_out not in FAILED_ROLL_OUTS
+
+
+def version_before(images: Sequence[Image]) -> str:
+    """The number of the version that the group was on before its last roll-out; empty where no image says it.
+
+    images: the newest first.
+    """
+    rolled_out = (each for each in images if each.tags.get(bake_tags.ROLL_OUT) == RollOutOutcome.SUCCEEDED)
+    return next((each.tags.get(FROM_VERSION, "") for each in rolled_out), "")
 
 
 def _why_kept(given: RetentionInput, image: Image, version: str) -> str:
@@ -211,6 +229,7 @@ def _versions_in_use(given: RetentionInput) -> Mapping[str, str]:
     default = next((each.number for each in given.versions if each.is_default), "")
     for version, by in given.uses.versions.items():
         found.setdefault({"$Latest": latest, "$Default": default}.get(version, version), by)
+    found.setdefault(given.before or version_before(given.images), "the group was on it before its last roll-out")
     found.setdefault(default, "it is the launch template's default version")
     found.setdefault(latest, "it is the launch template's latest version")
     return found

@@ -5,7 +5,8 @@ It may end anywhere. What is left is decided on afresh by the next run: after a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.image_uses import Uses
@@ -14,17 +15,20 @@ from rollcall.domain.errors import RollcallError
 
 from .moments import moment_text
 from .news import BakeEvent, BakeNews
-from .retention import RetentionInput, candidates, plan_retention
+from .retention import RetentionInput, RetentionPlan, candidates, plan_retention
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rollcall.aws.images import Image
 
     from .bake_aws import BakeAws
-    from .retention import Line, RetentionPlan, VersionRemoval
+    from .retention import Line, VersionRemoval
     from .state import BakeState
 
+READ_AGAIN = 50  # images at once, so that seconds lie between that and what is done to them
+ENABLED_AGAIN = "enabled again"  # in the tag that said since when an image is disabled
+NAMED_MAX = 20  # images in one warning
 TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
 DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 
@@ -32,7 +36,7 @@ DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 class RetentionRequest(NamedTuple):
     """What is to be retired. template: the group's, as a specification; empty where it has none.
 
-    keep, share, force: as RetentionInput has them. dry_run: whether it is only planned.
+    keep, share, force, before: as RetentionInput has them. dry_run: whether it is only planned.
     """
 
     group: str
@@ -41,6 +45,7 @@ class RetentionRequest(NamedTuple):
     share: float
     force: bool = False
     dry_run: bool = False
+    before: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,16 @@ class RetentionReport:
         return tuple(BakeNews(BakeEvent.RETIRED, state, image, words) for image, words in self.retired)
 
 
+def images_left(group: str, image_ids: Sequence[str]) -> str:
+    """That images of a group stay which is gone, and how to remove them. Pure."""
+    from rollcall.domain.shell_commands import command  # imported where used: it slows a cold start
+
+    named = ", ".join(sorted(image_ids)[:NAMED_MAX]) + (", …" if len(image_ids) > NAMED_MAX else "")
+    remove = command("aws", "ec2", "deregister-image", "--delete-associated-snapshots", "--image-id")
+    many = "1 image that a bake made of it stays" if len(image_ids) == 1 else f"{len(image_ids)} images of it stay"
+    return f"group {group} is gone, and {many}: {named}. To remove one that nothing uses: {remove} ID"
+
+
 class Retiring:
     """Retires images and versions. clock: epoch seconds. seconds_left: of this invocation."""
 
@@ -77,23 +92,32 @@ class Retiring:
         self._seconds_left = seconds_left
 
     def retire(self, request: RetentionRequest) -> RetentionReport:
-        """Retire what is beyond the newest of a group. Raises what cannot be read at all; reports what failed."""
+        """Retire what is beyond the newest of a group. Raises what cannot be read at all; reports what failed.
+
+        To read all that may use an image takes a minute and more where there are many. So what uses versions is read
+        again before one is deleted, and each image before it goes.
+        """
         images = self._aws.images_made_for(request.group)
-        plan = self._plan(request, images)
-        kept = tuple(f"{each.id} stays: {each.reason}" for each in plan.kept)
-        if request.dry_run or not plan.changes_something:
-            return RetentionReport(removed=_planned(plan), kept=kept, stopped=plan.stopped)
-        doing = _Doing(self._aws, self._clock, self._seconds_left)
+        given = self._given(request, images)
+        plan = plan_retention(given)
+        if request.dry_run:
+            return RetentionReport(removed=_planned(plan), kept=_kept(plan), stopped=plan.stopped)
+        if plan.versions:
+            now = self._aws.uses((), request.template)
+            uses = given.uses._replace(versions=now.versions, versions_unread=now.versions_unread)
+            plan = plan_retention(replace(given, uses=uses))
+        doing = _Doing(self._aws, images, self._clock, self._seconds_left)
+        doing.note_taken_back(plan.taken_back)
         doing.delete_versions(request.template.get("LaunchTemplateId", ""), plan.versions)
         doing.disable(plan.disable, plan.mark)
         doing.deregister(plan.deregister)
-        return doing.report(kept)
+        return doing.report(plan)
 
-    def _plan(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionPlan:
-        """The plan; where all images are among the newest nothing else is read."""
+    def _given(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionInput:
+        """What is decided on; where all images are among the newest nothing else is read."""
         beyond = [each.id for each in candidates(images, request.keep)]
         template_id = request.template.get("LaunchTemplateId", "")
-        given = RetentionInput(
+        return RetentionInput(
             group=request.group,
             images=images,
             versions=self._aws.versions(template_id) if beyond and template_id else (),
@@ -102,37 +126,56 @@ class Retiring:
             now=self._clock(),
             share=request.share,
             force=request.force,
+            before=request.before,
         )
-        return plan_retention(given)
+
+
+def _kept(plan: RetentionPlan) -> tuple[str, ...]:
+    """What stays, in words."""
+    return tuple(f"{each.id} stays: {each.reason}" for each in plan.kept)
 
 
 def _planned(plan: RetentionPlan) -> tuple[str, ...]:
     """What would go, in words."""
     return (
-        *(f"version {each.number} would be deleted: {each.reason}" for each in plan.versions),
-        *(f"{each.id} would be disabled: {each.reason}" for each in plan.disable),
-        *(f"{each.id} would be tagged as disabled: {each.reason}" for each in plan.mark),
-        *(f"{each.id} would be deregistered: {each.reason}" for each in plan.deregister),
+        *(f"would delete version {each.number}: {each.reason}" for each in plan.versions),
+        *(f"would disable {each.id}: {each.reason}" for each in plan.disable),
+        *(f"would tag {each.id} as disabled: {each.reason}" for each in plan.mark),
+        *(f"would deregister {each.id}: {each.reason}" for each in plan.deregister),
     )
 
 
 class _Doing:
-    """One run."""
+    """One run. images: as they were when it was decided what goes."""
 
-    def __init__(self, aws: BakeAws, clock: Callable[[], float], seconds_left: Callable[[], float]) -> None:
+    def __init__(
+        self, aws: BakeAws, images: Sequence[Image], clock: Callable[[], float], seconds_left: Callable[[], float]
+    ) -> None:
         self._aws = aws
+        self._images = {each.id: each for each in images}
         self._clock = clock
         self._seconds_left = seconds_left
         self._named: set[str] = set()  # images of versions that could not be deleted
         self._left_over = 0  # images for which there was no time
+        self._changed: list[str] = []  # images that were changed meanwhile
         self._removed: list[str] = []
         self._failed: list[str] = []
         self._retired: list[tuple[str, str]] = []
 
-    def report(self, kept: tuple[str, ...]) -> RetentionReport:
-        """What was done. kept: what stays by the plan."""
+    def report(self, plan: RetentionPlan) -> RetentionReport:
+        """What was done, and what stays."""
+        kept = (*_kept(plan), *(f"{each} stays: it was changed while this run decided on it" for each in self._changed))
         left = [f"{self._left_over} images are left for the next run: there was no time"] if self._left_over else []
-        return RetentionReport(tuple(self._removed), kept, (*self._failed, *left), tuple(self._retired))
+        return RetentionReport(tuple(self._removed), kept, (*self._failed, *left), tuple(self._retired), plan.stopped)
+
+    def note_taken_back(self, image_ids: Sequence[str]) -> None:
+        """Let the tag of images that were enabled again say so: if one is disabled again, its day begins anew."""
+        if not image_ids:
+            return
+        try:
+            self._aws.tag_resources(image_ids, {DISABLED_AT: ENABLED_AGAIN})
+        except RollcallError as error:
+            self._failed.append(f"{len(image_ids)} images could not be tagged as {ENABLED_AGAIN}: {error}")
 
     def delete_versions(self, template_id: str, removals: Sequence[VersionRemoval]) -> None:
         """Delete versions; the images of those that AWS keeps stay, too."""
@@ -147,11 +190,11 @@ class _Doing:
                 self._named.add(each.image)
                 self._failed.append(f"version {each.number} could not be deleted: {kept[each.number]}")
             else:
-                self._removed.append(f"version {each.number} was deleted: {each.reason}")
+                self._removed.append(f"deleted version {each.number}: {each.reason}")
 
     def disable(self, lines: Sequence[Line], mark: Sequence[Line]) -> None:
         """Disable images, then tag them all with when: one that is disabled and has no tag gets it in the next run."""
-        disabled = [each.id for each in lines if self._may_go(each) and self._disabled(each)]
+        disabled = [each.id for each in self._unchanged(filter(self._may_go, lines)) if self._disabled(each)]
         marked = [*disabled, *(each.id for each in mark if each.id not in self._named)]
         if not marked:
             return
@@ -166,24 +209,38 @@ class _Doing:
         except RollcallError as error:
             self._failed.append(f"{line.id} could not be disabled: {error}")
             return False
-        self._removed.append(f"{line.id} {DISABLED_WORDS}: {line.reason}")
+        self._removed.append(f"disabled {line.id} (deregistered a day later at the earliest): {line.reason}")
         self._retired.append((line.id, DISABLED_WORDS))
         return True
 
     def deregister(self, lines: Sequence[Line]) -> None:
         """Deregister images with their snapshots; those that AWS keeps are reported."""
-        for line in filter(self._may_go, lines):
+        for line in self._unchanged(filter(self._may_go, lines)):
             try:
                 results = self._aws.deregister_image(line.id)
             except RollcallError as error:
                 self._failed.append(f"{line.id} could not be deregistered: {error}")
                 continue
             gone = [each.id for each in results if each.is_deleted]
-            words = "was deregistered" + (f", with {', '.join(gone)}" if gone else "")
-            self._removed.append(f"{line.id} {words}: {line.reason}")
-            self._retired.append((line.id, words))
+            snapshots = f", with {', '.join(gone)}" if gone else ""
+            self._removed.append(f"deregistered {line.id}{snapshots}: {line.reason}")
+            self._retired.append((line.id, f"was deregistered{snapshots}"))
             stay = (each for each in results if not each.is_deleted)
             self._failed += [f"snapshot {each.id} of {line.id} stays: AWS answers {each.code}" for each in stay]
+
+    def _unchanged(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Those whose images are still as it was decided on them; they are read again, a few at once."""
+        for chunk in batched(lines, READ_AGAIN):
+            try:
+                now = {each.id: each for each in self._aws.own_images([each.id for each in chunk])}
+            except RollcallError as error:
+                self._failed += [f"{each.id} stays: it could not be read again: {error}" for each in chunk]
+                continue
+            for line in chunk:
+                if line.id in now and _decided_by(now[line.id]) == _decided_by(self._images[line.id]):
+                    yield line
+                else:
+                    self._changed.append(line.id)
 
     def _may_go(self, line: Line) -> bool:
         """Whether an image may go now: no version names it that was to be gone, and there is time."""
@@ -193,3 +250,8 @@ class _Doing:
             self._left_over += 1
             return False
         return True
+
+
+def _decided_by(image: Image) -> tuple[object, ...]:
+    """What an operator may change of an image so that it stays."""
+    return image.state, image.tags.get(DISABLED_AT), image.protection, image.public

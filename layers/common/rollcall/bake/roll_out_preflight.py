@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .request import BakeRequest
     from .state import BakeState
 
-WITHOUT = "bake with roll_out=false, and roll it out another way"
+WITHOUT = "bake with --no-roll-out (tag: roll-out=false), and roll it out another way"
 
 
 class RollOutPreflight(NamedTuple):

@@ -6,34 +6,30 @@ nothing, and what it needs to know of an earlier try it reads from AWS and Tower
 
 from __future__ import annotations
 
-import json
 from copy import replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
+from rollcall.domain.bake_tags import GROUP_TAGS
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall.workflow.failures import failure_words
 from rollcall.workflow.group_versions import base_template
-from rollcall.workflow.invocation import execution_name
-from rollcall.workflow.names import bake_id_of, is_scheduled
+from rollcall.workflow.names import is_dry_run, is_scheduled
 from rollcall.workflow.running import running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
-from rollcall.workflow.waiting import next_wait
 
 from .answer import StepAnswer, over
 from .bake_aws import BakeAws
 from .building import Building
+from .ending import Ending, with_execution
 from .hosts import BakeHosts
 from .imaging import Imaging
 from .invocation import STEPS
-from .news import BakeEvent, BakeNews
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import RetentionRequest, Retiring
+from .retiring import TIME_NEEDED, RetentionRequest, Retiring, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -54,10 +50,6 @@ if TYPE_CHECKING:
     from .sweeping import Swept
 
 LIFE = 12 * 3600.0  # seconds from a bake's start in which builder, image and smoke test have to be done
-STOPPED = {  # by the status of an execution
-    "ABORTED": "its execution was stopped by hand",
-    "TIMED_OUT": "its execution has run for as long as one may",
-}
 
 
 class BakeRun:
@@ -84,13 +76,14 @@ class BakeRun:
         self._clock = clock
         self._seconds_left = seconds_left
         self._aws = aws or BakeAws(settings.region)
-        self._history = history or ExecutionHistory(settings.region)
+        history = history or ExecutionHistory(settings.region)
         evidence = evidence or JobEvidence(tower)
         building = Building(settings, tower, fleet, self._aws, evidence)
-        self._recording = Recording(self._aws, self._history, bake.cycle_machine)
+        self._recording = Recording(self._aws, history, bake.cycle_machine)
         self._retiring = Retiring(self._aws, clock, seconds_left)
         hosts = BakeHosts(settings, tower, fleet)
-        self._putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
+        putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
+        self._ending = Ending(history, self._recording, putting_back, clock)
         self._sweeping = Sweeping(self._aws, hosts, bake.machine)
         smoke = SmokeTest(self._aws, fleet, SmokeJobs(settings, tower, fleet, evidence, chef))
         self._steps: dict[str, Callable[[BakeState, float], StepAnswer]] = {
@@ -109,10 +102,10 @@ class BakeRun:
         execution = event["execution"]
         if name == "preflight":
             return self._preflight(event["request"], execution)
-        state = _with_execution(BakeState.from_json(event["bake"]), execution)
+        state = with_execution(BakeState.from_json(event["bake"]), execution)
         error = event.get("error") or {}
         if name == "put_back":
-            return self._put_back(_with_error(state, error))
+            return self._ending.put_back(state, error)
         if name == "record":
             return self._recording.step(state, self._clock(), None, error)
         if name not in self._steps:
@@ -125,7 +118,7 @@ class BakeRun:
         """Every objection, or the plan; before anything is touched."""
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
-        state = _with_execution(BakeState(group, phase_since=now), execution)
+        state = with_execution(BakeState(group, phase_since=now), execution)
         if is_scheduled(state.name, group):
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         found = self._observer(state).preflight(raw, state.name)
@@ -134,10 +127,11 @@ class BakeRun:
         if request is not None:
             state = replace(state, group=request.group, request=request.to_json())
         objected = cut("; ".join(each.reason for each in found.objections))
+        is_dry = request.dry_run if request else is_dry_run(state.name, group)
         if request is None or found.plan is None:
-            return over(state, BakeResult.REFUSED, objected)
+            return over(state, BakeResult.DRY_RUN if is_dry else BakeResult.REFUSED, objected)
         state = replace(found.plan.into(state), until=state.execution_started + LIFE)
-        if request.dry_run:
+        if is_dry:
             state = replace(state, plan={**state.plan, "removals": self._removals(state)})
             return over(state, BakeResult.DRY_RUN, objected or "nothing speaks against it")
         if found.objections:
@@ -154,7 +148,7 @@ class BakeRun:
 
         return PreflightObserver(
             self._settings,
-            self._bake,
+            bake,
             self._tower,
             self._fleet,
             running=lambda group: running_of_group(bake.machine, group),
@@ -189,82 +183,52 @@ class BakeRun:
         keep = int(state.request["keep"]) - 1
         try:
             report = self._retiring.retire(
-                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True)
+                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True, before=state.from_version)
             )
         except RollcallError as error:
             return [cut(f"which old images would go could not be read: {error}")]
         return list(listed_lines([*report.removed, *report.warnings], LISTED_MAX))
 
-    # Put back
-
-    def _put_back(self, state: BakeState) -> StepAnswer:
-        words = self._putting_back.put_back(state)
-        state = replace(state, result=state.result or BakeResult.FAILED)
-        if words is not None:
-            return self._end(state, words)
-        now = self._clock()
-        if state.phase != Phase.PUTTING_BACK:
-            state = replace(state, phase=Phase.PUTTING_BACK, phase_since=now)
-        return StepAnswer(state, "put_back", next_wait(now - state.phase_since))
-
-    def _end(self, state: BakeState, put_back: str) -> StepAnswer:
-        """How it ended is published here, and nowhere else. put_back: what was removed, in words."""
-        now = self._clock()
-        well = state.result is not None and state.result.went_well
-        if not well:
-            state = self._recording.default_back(state)
-        ended = replace(state, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(put_back))
-        return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
-
-    # An execution that ended some other way
-
     def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
-        """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
-
-        detail: of the event about the execution's status. It is done at once, and how the bake ended is published once:
-        nothing would show a later try that an earlier one had published it. Raises what AWS fails at, before anything
-        is published; the event comes again then, and where that is not enough reconcile sends it as long as an instance
-        lives.
-        """
-        state = self._last_state(detail)
-        if state.phase == Phase.ENDED or not state.group:
-            return StepAnswer(state, "succeeded")
-        words = STOPPED.get(detail["status"], f"its execution is {detail['status']}")
-        result = BakeResult.CANCELLED if detail["status"] == "ABORTED" else BakeResult.FAILED
-        is_rolling = state.phase == Phase.ROLLING_OUT
-        if is_rolling:  # its cycle is stopped with it
-            status = {"Error": detail["status"], "Cause": json.dumps({"Status": detail["status"]})}
-            state = self._recording.step(state, self._clock(), None, status).state
-        has_gone_well = state.result is not None and state.result.went_well  # it was stopped after that
-        if (is_rolling and not has_gone_well) or state.result is None:
-            state = replace(state, result=result, reason=words)
-        return self._end(state, self._putting_back.put_back_at_once(state))
-
-    def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
-        """The state after the execution's last step; before the first there is only its input.
-
-        One whose input names no group has failed before its first step: its state is of no group. A step that was taken
-        when the execution was stopped may have gone further than the state says.
-        """
-        arn = detail["executionArn"]
-        raw = self._history.last_output(arn)
-        if raw is None:
-            request = json.loads(detail["input"])
-            known = isinstance(request, dict) and isinstance(request.get("group"), str)
-            raw = {"bake": {"request": request} if known else {"group": ""}}
-        state = BakeState.from_json(raw["bake"])
-        return replace(state, execution=arn, name=execution_name(arn), bake_id=bake_id_of(arn))
+        """Remove what a bake left whose execution ended some other way: ending.py. Raises what AWS fails at."""
+        return self._ending.settle(detail)
 
     # Upkeep, for reconcile
+
+    def _at_work(self, group: str) -> list[str]:
+        """The names of the bakes and cycles of a group that run."""
+        machines = (self._bake.machine, self._bake.cycle_machine)
+        return [name for machine in machines for name in running_of_group(machine, group)]
 
     def sweep(self) -> Swept:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
 
+    def retire_others(self) -> list[StepAnswer]:
+        """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
+
+        A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
+        Raises what AWS fails at before the first group.
+        """
+        answers = []
+        for group, image_ids in sorted(self._aws.images_by_group().items()):
+            if self._seconds_left() < TIME_NEEDED:
+                break
+            try:
+                details = self._aws.details(group)
+                if details is None:
+                    answers.append(_noted(group, images_left(group, image_ids)))
+                elif not details.group.tags.keys() & set(GROUP_TAGS):
+                    answers.append(self.retire(group, dry_run=False, force=False))
+            except RollcallError as error:
+                answers.append(_noted(group, f"old images of group {group} were not removed: {error}"))
+        return answers
+
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
 
-        Raises BadSettings for tags that cannot be read, and what AWS fails at.
+        Nothing goes while a cycle or a bake of the group runs, which may go back to any of its versions. Raises
+        BadSettings for tags that cannot be read, and what AWS fails at.
         """
         from .request import read_request, require_readable_tags
 
@@ -272,6 +236,10 @@ class BakeRun:
         if details is None:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
+        running = [] if dry_run else self._at_work(group)
+        if running:
+            words = f"all of it stays for now: {', '.join(running)} is at work on group {group}"
+            return StepAnswer(BakeState(group, phase=Phase.ENDED, retained=(words,)), "succeeded")
         asked = RetentionRequest(
             group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
         )
@@ -281,23 +249,5 @@ class BakeRun:
         return StepAnswer(state, "succeeded", news=report.news(state))
 
 
-def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
-    """What is published of a bake that has ended otherwise than it was asked for."""
-    if state.result is None or state.result.went_well:
-        return ()
-    if state.result == BakeResult.REFUSED and not is_scheduled(state.name, state.group):
-        return ()  # the command reports those that it starts
-    return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
-
-
-def _with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
-    started = datetime.fromisoformat(execution["started"]).timestamp()
-    arn = execution["id"]
-    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id_of(arn))
-
-
-def _with_error(state: BakeState, error: Mapping[str, Any]) -> BakeState:
-    """The state with the error that ended another task for good, if one did."""
-    if not error or state.result:
-        return state
-    return replace(state, result=BakeResult.FAILED, reason=failure_words("bake", error))
+def _noted(group: str, warning: str) -> StepAnswer:
+    return StepAnswer(BakeState(group, phase=Phase.ENDED, warnings=(warning,)), "succeeded")

@@ -17,11 +17,13 @@ from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.bake_tags import BAKE_EXECUTION, GROUP_TAGS
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.workflow.invocation import ENDED, settling_event
+from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 
 from .due import due_bake
-from .invocation import retire_event, sweep_event
+from .invocation import retire_event, retire_others_event, sweep_event
 from .moments import is_late
 from .request import require_readable_tags
+from .state import BakeResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from .due import DueBake
 
-SETTLE_AFTER = 600.0  # seconds; by then the event about a stopped execution has come, if it ever does
+ENDED_BY_ITSELF = frozenset(BakeResult)  # errors of executions whose last step was taken: the bake's result
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they were disabled, or a quarter of one later
 
@@ -94,7 +96,9 @@ class BakeStarter:
                     self.outcome.errors[f"bakes of group {each.group.name}"] = error
         if only is None:
             self._require_time()
-            self._settle(self._builders.instances_of_bakes())
+            if self._retires(every):
+                self._functions.send(self._function, retire_others_event())
+            self._settle(self._builders.instances_of_bakes(), every)
         return self.outcome
 
     def _require_time(self) -> None:
@@ -123,10 +127,16 @@ class BakeStarter:
         """Whether this run is the first after a multiple of RETIRE_EVERY; one by hand never is."""
         return every is not None and self._clock() % RETIRE_EVERY < every
 
-    def _settle(self, instances: Collection[Instance]) -> None:
-        """Have instances removed whose bakes do not run any more, or whose time is over."""
+    def _settle(self, instances: Collection[Instance], every: float | None) -> None:
+        """Have bakes settled that were stopped a while ago, or still have instances; and those removed that are late.
+
+        What a stopped one may have left beside instances, the bake function sees: it does nothing where nothing is.
+        """
         late = [each.instance_id for each in instances if is_late(each, self._clock())]
-        for name in sorted({each.tags.get(BAKE_EXECUTION, "") for each in instances} - {""}):
+        names = {each.tags.get(BAKE_EXECUTION, "") for each in instances} - {""}
+        stopped = self._executions.unfinished(*settled_now(self._clock(), every))
+        for name in sorted(names | {each.name for each in stopped}):
+            self._require_time()
             try:
                 self._settle_execution(name)
             except RollcallError as error:
@@ -137,7 +147,7 @@ class BakeStarter:
 
     def _settle_execution(self, name: str) -> None:
         execution = self._executions.find(name)
-        if execution is None or execution.status not in ENDED:
+        if execution is None or execution.status not in ENDED or execution.error in ENDED_BY_ITSELF:
             return
         if (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:
             self._functions.send(self._function, settling_event(execution))

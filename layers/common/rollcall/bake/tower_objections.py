@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.inventories import Inventory
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
 from rollcall.domain.shell_commands import set_tag_command
-from rollcall.hosts.job_templates import limit_objections, retire_objections
+from rollcall.hosts.job_templates import ANOTHER_INVENTORY, limit_objections, retire_objections
 
 from .request import Smoke
+from .tag import BakeTag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
 
     from .preflight_input import PreflightInput
+
+BOOT = "bake with --smoke boot (tag: smoke=boot)"
 
 
 def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
@@ -38,7 +41,8 @@ def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
             f"name one: {set_tag_command(group, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
         )
     elif isinstance(template, BadSettings):
-        yield Objection("job template", f"job template for bakes: {template}", f"correct the tag {JOB_TEMPLATE_TAG}")
+        correct = _correction(given.tag, JOB_TEMPLATE_TAG, given.request.job_template, "--job-template")
+        yield Objection("job template", f"job template for bakes: {template}", correct)
     else:
         yield from _job_template(given, template)
     if given.request.smoke == Smoke.PROVISION:
@@ -53,7 +57,7 @@ def _smoke_test(given: PreflightInput) -> Iterator[Objection]:
         yield Objection(
             "smoke test",
             f"a smoke test that provisions runs the group's job, and its tag {JOB_TAG} names none",
-            "set it, or bake with smoke=boot",
+            f"set it, or {BOOT}",
         )
         return
     if isinstance(tower.retire, BadSettings):
@@ -61,13 +65,38 @@ def _smoke_test(given: PreflightInput) -> Iterator[Objection]:
             "retire job template",
             f"a smoke test that provisions retires its instance, and the tag {RETIRE_TAG} names no template: "
             f"{tower.retire}",
-            "correct the tag, or bake with smoke=boot",
+            f"correct the tag, or {BOOT}",
         )
     if tower.inventory is None or isinstance(tower.inventory, BadSettings):
         return
-    yield from limit_objections(provisioning, tower.inventory, settings)
+    found = limit_objections(provisioning, tower.inventory, settings)
+    yield from _of_smoke_job(found, provisioning, JOB_TAG, tower.inventory)
     if tower.retire is not None and not isinstance(tower.retire, BadSettings):
-        yield from retire_objections(tower.retire, tower.inventory, settings, provisioning)
+        found = retire_objections(tower.retire, tower.inventory, settings, provisioning)
+        yield from _of_smoke_job(found, tower.retire, RETIRE_TAG, tower.inventory)
+
+
+def _of_smoke_job(
+    found: Iterator[Objection], template: JobTemplate, tag: str, inventory: Inventory
+) -> Iterator[Objection]:
+    """The objections to a job of the group's, as they are to its run on an instance in the inventory of bakes."""
+    for each in found:
+        if each.what == ANOTHER_INVENTORY:
+            yield Objection(
+                each.what,
+                f"a smoke test that provisions runs job template {template.name!r} (tag {tag}) in inventory "
+                f"{inventory.name!r}, and it is fixed to inventory {template.inventory_id}",
+                f"let it prompt for the inventory, or {BOOT}",
+            )
+        else:
+            yield each._replace(remedy=f"{each.remedy}; or {BOOT}")
+
+
+def _correction(tag: BakeTag | BadSettings | None, name: str, value: str, option: str) -> str:
+    """What to correct where a value names nothing: the tag that has it, else the option."""
+    if isinstance(tag, BakeTag) and tag.values.get(name) == value:
+        return f"correct the tag {name}"
+    return f"correct {option}, or leave it out where the tag {name} names one"
 
 
 def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
@@ -79,14 +108,15 @@ def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
             f"make one that no group has, and name it: {set_tag_command(group, INVENTORY_TAG, 'INVENTORY')}",
         )
     elif isinstance(inventory, BadSettings):
-        yield Objection("inventory", f"inventory for bakes: {inventory}", f"correct the tag {INVENTORY_TAG}")
+        correct = _correction(given.tag, INVENTORY_TAG, given.request.inventory, "--inventory")
+        yield Objection("inventory", f"inventory for bakes: {inventory}", correct)
     elif inventory.id in given.tower.of_groups:
         yield Objection(
             "a group's inventory",
             f"inventory {inventory.name!r} holds instances of a group: jobs on it would reach builders",
-            f"make one for builders alone, and name it with the tag {INVENTORY_TAG}",
+            f"make one for builders alone, and name it with the tag {INVENTORY_TAG} or --inventory",
         )
-    elif not given.tower.may_change:
+    if isinstance(inventory, Inventory) and not given.tower.may_change:
         yield Objection(
             "role on inventory",
             f"the token's user may not add hosts to inventory {inventory.name!r}",
@@ -100,7 +130,7 @@ def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Obje
         yield Objection(
             "the provisioning template",
             f"{where} is the one that provisions the group's instances (tag {JOB_TAG})",
-            f"name one for bakes with the tag {JOB_TEMPLATE_TAG}; it may run the same roles",
+            f"name one for bakes with the tag {JOB_TEMPLATE_TAG} or --job-template; it may run the same roles",
         )
     if not template.asks_limit:
         yield Objection(
@@ -110,8 +140,7 @@ def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Obje
         )
     if template.slices > 1:
         yield Objection("slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit", "use 1")
-    inventory = given.tower.inventory
-    if _is_fixed_elsewhere(template, inventory):
+    if _is_fixed_elsewhere(template, given):
         yield Objection(
             "another inventory",
             f"{where} is fixed to inventory {template.inventory_id}, and builders are in another one",
@@ -123,6 +152,10 @@ def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Obje
         )
     if (template.tags and not template.asks_tags) or (template.skip_tags and not template.asks_skip_tags):
         yield Objection("tags", f"{where} runs only a part of its playbook", "clear its job tags and skip tags")
+    yield from _terms(given, template, where)
+
+
+def _terms(given: PreflightInput, template: JobTemplate, where: str) -> Iterator[Objection]:
     terms = given.tower.terms
     if terms and not terms.startable:
         yield Objection(
@@ -138,7 +171,9 @@ def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Obje
         )
 
 
-def _is_fixed_elsewhere(template: JobTemplate, inventory: Inventory | BadSettings | None) -> bool:
-    if template.asks_inventory or inventory is None or isinstance(inventory, BadSettings):
+def _is_fixed_elsewhere(template: JobTemplate, given: PreflightInput) -> bool:
+    """Whether its jobs run in another inventory than the builders'; not asked of one that is a group's."""
+    inventory = given.tower.inventory
+    if template.asks_inventory or not isinstance(inventory, Inventory) or inventory.id in given.tower.of_groups:
         return False
     return template.inventory_id != inventory.id

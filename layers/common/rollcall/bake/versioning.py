@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import version_description
 from rollcall.domain.errors import AwsRejected
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
 from rollcall.workflow.names import bake_key, execution_name
 
 from .answer import StepAnswer, over
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from .state import BakeState
 
 NOT_ROLLED_OUT = "not rolled out"  # ends the description of a version that was only baked
-DEFAULT = "$Default"
 
 
 def cycle_name(state: BakeState) -> str:
@@ -84,16 +83,21 @@ class Versioning:
     def step(self, state: BakeState, now: float) -> StepAnswer:
         """Make the version, or find the one that an earlier try has made; then roll it out, or record it.
 
-        now: epoch seconds. The template's default version moves where the group is on $Default and that was asked for:
-        before the roll-out, so that the group can have its alias back after it. recording.py moves it back if that
-        fails. Raises what AWS fails at for now.
+        now: epoch seconds. A group that was moved to another version meanwhile stays there: the bake ends. The
+        template's default version moves where the group is on $Default and that was asked for: before the roll-out, so
+        that the group can have its alias back after it. recording.py moves it back if that fails. Raises what AWS fails
+        at for now.
         """
         state = replace(state, phase=Phase.VERSION, phase_since=now)
         details = self._aws.details(state.group)
         if details is None:
             return over(state, BakeResult.FAILED, f"group {state.group} does not exist any more")
         try:
-            version = self._found(state) or self._made(state, details)
+            present = self._present(state, details)
+            found = self._found(state)
+            if present.number not in (state.from_version, found.number if found else state.from_version):
+                return over(state, BakeResult.FAILED, _moved_words(state, present))
+            version = found or self._made(state, present)
         except AwsRejected as error:
             return over(state, BakeResult.FAILED, f"no version can be made with image {state.image_id}: {error}")
         self._aws.tag_resources((state.image_id, *state.snapshots), {bake_tags.VERSION: version.number})
@@ -107,26 +111,33 @@ class Versioning:
         return StepAnswer(rolling, "roll_out", news=news, cycle_name=rolling.cycle, cycle_input=cycle_input(rolling))
 
     def _with_default(self, state: BakeState) -> BakeState:
-        """With the version as the template's default, and that before it, which an operator may have changed since."""
-        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT)
-        if default is None or default.number == state.version:  # an earlier try has moved it
-            return replace(state, default_before=state.from_version)
-        self._aws.set_default_version(state.template_id, state.version)
-        return replace(state, default_before=default.number)
+        """With the version as the template's default, and that before it, on which the group is by its alias."""
+        default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT_VERSION)
+        if default is None or default.number != state.version:  # else an earlier try has moved it
+            self._aws.set_default_version(state.template_id, state.version)
+        return replace(state, default_before=state.from_version)
 
     def _is_rolled_out(self, state: BakeState) -> bool:
         return self._rolls_out and bool(state.request.get("roll_out", True))
 
     def _found(self, state: BakeState) -> TemplateVersion | None:
-        """The version that an earlier try has made: none of those after the group's at the start names another bake."""
-        return find_version(self._aws.versions(state.template_id, since=state.from_version), state.bake_id)
+        """The version that an earlier try has made: newer than the group's at the start, and with this bake's image."""
+        since = self._aws.versions(state.template_id, since=state.from_version)
+        own = [
+            each for each in since if each.number != state.from_version and each.data.get("ImageId") == state.image_id
+        ]
+        return find_version(own, state.bake_id)
 
-    def _made(self, state: BakeState, details: GroupDetails) -> TemplateVersion:
-        """A version like the one that the group launches at this moment. Raises AwsRejected."""
+    def _present(self, state: BakeState, details: GroupDetails) -> TemplateVersion:
+        """The version that the group launches at this moment. Raises AwsRejected."""
         template = base_template(details.configuration)
-        source = self._aws.version(template, own_version(details)) if template else None
-        if source is None or source.template_id != state.template_id:
+        present = self._aws.version(template, own_version(details)) if template else None
+        if present is None or present.template_id != state.template_id:
             raise AwsRejected(f"group {state.group} has another launch template than {state.template_id} by now")
+        return present
+
+    def _made(self, state: BakeState, source: TemplateVersion) -> TemplateVersion:
+        """A version like the one that the group launches. Raises AwsRejected."""
         image = self._aws.image(state.image_id)
         if image is None:
             raise AwsRejected("it is not there any more")
@@ -140,6 +151,11 @@ class Versioning:
         )
 
 
+def _moved_words(state: BakeState, present: TemplateVersion) -> str:
+    moved = f"group {state.group} was moved from version {state.from_version} to {present.number} during the bake"
+    return f"{moved}, and stays there: image {state.image_id} is not rolled out; bake again, from the present version"
+
+
 def find_version(versions: Sequence[TemplateVersion], bake_id: str) -> TemplateVersion | None:
     """The version that a bake has made, by its description; None without. Pure."""
     begins = f"{bake_tags.BAKED} {bake_id} "
@@ -148,7 +164,7 @@ def find_version(versions: Sequence[TemplateVersion], bake_id: str) -> TemplateV
 
 def moves_default(state: BakeState, own: str) -> bool:
     """Whether the template's default version is to move. own: the group's version, as it is written there. Pure."""
-    return own == DEFAULT and bool(state.request.get("pin"))
+    return own == DEFAULT_VERSION and bool(state.request.get("pin"))
 
 
 def cycle_input(state: BakeState) -> dict[str, Any]:

@@ -82,38 +82,6 @@ def wants_rollback(rollback: RollBack, *, possible: bool, differs: bool) -> bool
     return possible and (rollback == RollBack.ON or (rollback == RollBack.AUTO and differs))
 
 
-# The configuration
-
-
-def configuration_with(own: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """A group's own launch template or mixed instances policy with another version, as a desired configuration.
-
-    own: what DescribeAutoScalingGroups shows as LaunchTemplate or MixedInstancesPolicy, under that key. Of a mixed
-    policy only the version of the base template changes: overrides keep what they have. A template is named by its id
-    alone, for requests take either id or name, and answers hold both (API reference, LaunchTemplateSpecification).
-    """
-    if "MixedInstancesPolicy" not in own:
-        return {"LaunchTemplate": _named_once(own["LaunchTemplate"]) | {"Version": version}}
-    policy = own["MixedInstancesPolicy"]
-    template = policy["LaunchTemplate"]
-    base = _named_once(template["LaunchTemplateSpecification"]) | {"Version": version}
-    changed: dict[str, Any] = {"LaunchTemplateSpecification": base}
-    if "Overrides" in template:
-        changed["Overrides"] = [_override(each) for each in template["Overrides"]]
-    return {"MixedInstancesPolicy": {**policy, "LaunchTemplate": changed}}
-
-
-def _override(raw: Mapping[str, Any]) -> dict[str, Any]:
-    own = raw.get("LaunchTemplateSpecification")
-    return {**raw, "LaunchTemplateSpecification": _named_once(own)} if own else dict(raw)
-
-
-def _named_once(template: Mapping[str, Any]) -> dict[str, Any]:
-    if template.get("LaunchTemplateId"):
-        return {key: value for key, value in template.items() if key != "LaunchTemplateName"}
-    return dict(template)
-
-
 # Whether a refresh was started so
 
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.aws.instance_refreshes import ENDING
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import PINNED_TAG
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import base_template, configuration_with, own_version
 
 from .pinning import Pin, read_pin, unpinning
-from .preferences import configuration_with
 from .request import Follow
 from .version_plan import VersionsLeft, running_counts
 

@@ -19,6 +19,7 @@ from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template
 from rollcall.workflow.invocation import ENDED, settling_event
+from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 
 from .due import TaggedGroup, due_cycles
 from .pinning import read_pin
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 
     from .due import DueCycle
 
-SETTLE_AFTER = 600.0  # seconds; by then the event about a stopped execution has come, if it ever does
-SETTLE_WITHIN = 3600.0  # seconds; a run of reconcile or two come by then
-RUNS = 3  # of reconcile, where these are further apart than that
 IN_FLIGHT = 150.0  # seconds that a task which runs as its execution is stopped may go on: its timeout in the machine
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 
@@ -93,9 +91,7 @@ class CycleStarter:
                     self._look_at(each, every)
                 except RollcallError as error:
                     self.outcome.errors[f"cycles of group {each.group.name}"] = error
-        until = self._clock() - SETTLE_AFTER
-        since = self._clock() - max(SETTLE_WITHIN, RUNS * (every or 0.0))
-        for stopped in self._executions.unfinished(since, until):
+        for stopped in self._executions.unfinished(*settled_now(self._clock(), every)):
             self._require_time()
             try:
                 self._settle_refresh(stopped, only)

@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, configuration_with, own_version
 
-from .preferences import configuration_with, wants_rollback
+from .preferences import wants_rollback
 from .preflight_input import replaceable
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """What would make a bake of a group fail, or keep it from beginning: its tags, and what its stack may do. Pure.
 
 Doctor finds it for groups with a tag of bakes in a stack that bakes. What only Tower, or a dry run of a launch, could
-tell is left to pre-flight (bake/).
+show is left to pre-flight (bake/).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.bake_tags import BAKE_TAG, INVENTORY_TAG, JOB_TEMPLATE_TAG
+from rollcall.domain.bake_tags import BAKE_TAG, INVENTORY_TAG, JOB_TEMPLATE_TAG, TAG_EXAMPLE
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, warns, without_group
 from rollcall.domain.settings import OPT_IN_TAG
@@ -41,7 +41,7 @@ def _unreadable(group: ObservedGroup, error: BadSettings) -> Finding:
         f"group {group.name}",
         "tags of bakes",
         f"no bake of it begins: {without_group(group.name, str(error))}",
-        "set the tag to one of the allowed values",
+        f"correct each; {BAKE_TAG} is written like {TAG_EXAMPLE!r}",
     )
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from .empty_mapping import EMPTY_MAPPING
 from .groups import AddressKind
 
+TERMINATED = "terminated"  # the last state of an instance (API reference, InstanceState)
+
 
 class UserDataParameters(NamedTuple):
     """The parameters in an instance's user data: variables of its host, and inventory groups beside its group's.
@@ -33,4 +35,9 @@ class Instance(NamedTuple):
     @property
     def living(self) -> bool:
         """Neither terminated nor on its way there."""
-        return self.state not in ("shutting-down", "terminated")
+        return self.state not in ("shutting-down", TERMINATED)
+
+    @property
+    def gone(self) -> bool:
+        """Terminated."""
+        return self.state == TERMINATED

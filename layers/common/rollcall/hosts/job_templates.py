@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rollcall.domain.jobs import JobTemplate
     from rollcall.tower.client import Tower
 
+ANOTHER_INVENTORY = "another inventory"  # the objection to a template whose jobs run elsewhere
+
 
 def find_inventory_and_template(tower: Tower, settings: GroupSettings) -> tuple[Inventory, JobTemplate | None]:
     """The inventory and the job template that a group's tags name. BadSettings also names the group and the tag."""
@@ -82,7 +84,7 @@ def limit_objections(
         )
     if not template.asks_inventory and template.inventory_id != inventory.id:
         yield Objection(
-            "another inventory",
+            ANOTHER_INVENTORY,
             f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
             f"({inventory.id})",
             "let it prompt for the inventory, or set the tag rollcall:inventory",

@@ -103,11 +103,11 @@ class RunAnnouncer(Announcer):
         self.metrics.count("ReconcileTroubles", len(errors))
 
     def cycles_failed(self, error: Exception, every: float | None) -> None:
-        """Announce that cycles could not be looked at: the run itself went well."""
+        """Announce that cycles could not be read: the run itself went well."""
         self._due_failed("cycles", error, every)
 
     def bakes_failed(self, error: Exception, every: float | None) -> None:
-        """Announce that bakes could not be looked at: the run itself went well."""
+        """Announce that bakes could not be read: the run itself went well."""
         self._due_failed("bakes", error, every)
 
     def _due_failed(self, what: str, error: Exception, every: float | None) -> None:

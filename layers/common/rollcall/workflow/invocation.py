@@ -20,6 +20,7 @@ ENDED = ("ABORTED", "TIMED_OUT", "FAILED")  # statuses of an execution after whi
 # Of the event about an execution's status (EventBridge reference, "AWS Step Functions events").
 SOURCE = "aws.states"
 DETAIL_TYPE = "Step Functions Execution Status Change"
+BY_RECONCILE = "by_reconcile"  # of its detail: reconcile sent it, for where EventBridge's is lost
 PREFLIGHT = "preflight"  # the first step of each state machine
 VERSION_TO_COME = "version_to_come"  # of a pre-flight of a cycle to a version that is yet to be made
 
@@ -69,7 +70,9 @@ def settling_event(execution: Execution) -> Json:
             "executionArn": execution.arn,
             "name": execution.name,
             "status": execution.status,
+            "startDate": int(execution.started * 1000),
             "input": json.dumps(dict(execution.request)),
+            BY_RECONCILE: True,
         },
     }
 

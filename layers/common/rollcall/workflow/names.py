@@ -60,14 +60,18 @@ def bake_key(bake_id: str) -> str:
     return f"bake-{bake_id}"
 
 
-def cycle_of_bake(execution: str, group: str) -> str:
-    """The name of the cycle by which a bake of a group rolls its image out. execution: the bake's ARN."""
-    return execution_name(group, bake_key(bake_id_of(execution)))
+def cycle_of_bake(execution: str, started: float, group: str) -> str:
+    """The name of the cycle by which a bake of a group rolls its image out. execution, started: as bake_id_of has."""
+    return execution_name(group, bake_key(bake_id_of(execution, started)))
 
 
-def bake_id_of(execution: str) -> str:
-    """The id of the bake that an execution is. execution: its ARN."""
-    return sha256(execution.encode()).hexdigest()[:BAKE_ID_LENGTH]
+def bake_id_of(execution: str, started: float) -> str:
+    """The id of the bake that an execution is. execution: its ARN. started: epoch seconds.
+
+    The day is part of it, in UTC, for after 90 days a name may be used again, and with it the ARN.
+    """
+    day = datetime.fromtimestamp(started, UTC).date().isoformat()
+    return sha256(f"{execution} {day}".encode()).hexdigest()[:BAKE_ID_LENGTH]
 
 
 def timestamp_key(now: float) -> str:
@@ -77,7 +81,12 @@ def timestamp_key(now: float) -> str:
 
 def is_scheduled(name: str, group: str) -> bool:
     """Whether a group's execution was started by its tag: by schedule, or for a new version."""
-    return BY_TAG.fullmatch(key_of(name, group)) is not None
+    return is_tag_key(key_of(name, group))
+
+
+def is_tag_key(key: str) -> bool:
+    """Whether a key is one of those that a tag starts; the commands take none of them for what they start."""
+    return BY_TAG.fullmatch(key) is not None
 
 
 def is_of_bake(name: str, group: str) -> bool:

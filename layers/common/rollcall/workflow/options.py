@@ -7,7 +7,7 @@ and + - = . _ : / @.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,13 +95,22 @@ GROUP = Option(group_name, "the name of an Auto Scaling group")
 def read_input(what: str, raw: object, options: Mapping[str, Option]) -> dict[str, Any]:
     """What an input says: the values of its keys, without those that are null. what: it is of, as in "a cycle".
 
-    Raises BadSettings naming the key, the value, and what is allowed; for an input without the key group, too.
+    Raises BadSettings naming each key that cannot be read, its value, and what is allowed; for an input without the key
+    group, too.
     """
     if not isinstance(raw, Mapping):
         raise BadSettings(f"the input of {what} is {quoted(raw)}; allowed: an object with the key 'group'")
     if unknown := raw.keys() - options.keys():
         raise BadSettings(f"the input of {what} has {listed_names(map(str, unknown))}; allowed: {', '.join(options)}")
-    given = {key: _of_input(what, key, value, options[key]) for key, value in raw.items() if value is not None}
+    given: dict[str, Any] = {}
+    errors: list[BadSettings] = []
+    for key, value in raw.items():
+        if value is not None:
+            try:
+                given[key] = _of_input(what, key, value, options[key])
+            except BadSettings as error:
+                errors.append(error)
+    raise_all(errors, f"the input of {what} has ")
     if "group" not in given:
         raise BadSettings(f"the input of {what} has no 'group'; allowed: {options['group'].allowed}")
     return given
@@ -113,6 +122,13 @@ def _of_input(what: str, key: str, value: object, option: Option) -> Any:
     except (ValueError, KeyError) as error:
         words = f"the input of {what} has {quoted(value)} as {key!r}; allowed: {option.allowed}"
         raise BadSettings(words) from error
+
+
+def raise_all(errors: Sequence[BadSettings], beginning: str) -> None:
+    """Raise one error of all of these, if there is any. beginning: of each message, which is said once."""
+    if errors:
+        words = "; ".join(str(each).removeprefix(beginning) for each in errors)
+        raise BadSettings(beginning + words, errors[0].tag)
 
 
 # The tag
@@ -130,22 +146,29 @@ def parse_words(group: Group, tag: str, flags: Collection[str], allowed: str) ->
     """The words of a tag that the group has, separated by blanks.
 
     flags: the words that may stand by themselves. allowed: which may stand there at all. Raises BadSettings naming the
-    group, the tag, the word.
+    group, the tag, and each word that cannot be followed.
     """
     found: set[str] = set()
     words: dict[str, str] = {}
+    errors: list[BadSettings] = []
     for word in group.tags[tag].split():
         key, is_pair, value = word.partition("=")
         if word in found or key in words:
-            raise bad_word(group.name, tag, word, "each word once")
-        if is_pair and key:
+            errors.append(bad_word(group.name, tag, word, "each word once"))
+        elif is_pair and key:
             words[key] = value
         elif word in flags:
             found.add(word)
         else:
-            raise bad_word(group.name, tag, word, allowed)
-    every = words.pop(EVERY, None)
-    return TagWords(frozenset(found), words, None if every is None else _schedule(group.name, tag, every))
+            errors.append(bad_word(group.name, tag, word, allowed))
+    every, schedule = words.pop(EVERY, None), None
+    if every is not None:
+        try:
+            schedule = _schedule(group.name, tag, every)
+        except BadSettings as error:
+            errors.append(error)
+    raise_all(errors, _beginning(group.name))
+    return TagWords(frozenset(found), words, schedule)
 
 
 def read_words(
@@ -153,23 +176,30 @@ def read_words(
 ) -> dict[str, Any]:
     """The values of KEY=VALUE in a tag. options: those that may stand there. Raises BadSettings as parse_words does."""
     found: dict[str, Any] = {}
+    errors: list[BadSettings] = []
     for key, value in words.items():
         if key not in options:
-            raise bad_word(group, tag, f"{key}={value}", allowed)
+            errors.append(bad_word(group, tag, f"{key}={value}", allowed))
+            continue
         try:
             found[key] = options[key].read(value)
-        except (ValueError, KeyError) as error:
-            raise bad_word(group, tag, f"{key}={value}", options[key].allowed) from error
+        except (ValueError, KeyError):
+            errors.append(bad_word(group, tag, f"{key}={value}", options[key].allowed))
+    raise_all(errors, _beginning(group))
     return found
 
 
 def bad_word(group: str, tag: str, word: str, allowed: str) -> BadSettings:
     """The error of a word in a tag that cannot be followed."""
-    return BadSettings(f"group {group!r}: tag {tag} has {word!r}; allowed: {allowed}", tag)
+    return BadSettings(f"{_beginning(group)}tag {tag} has {word!r}; allowed: {allowed}", tag)
+
+
+def _beginning(group: str) -> str:
+    return f"group {group!r}: "
 
 
 def _schedule(group: str, tag: str, value: str) -> Schedule:
     try:
         return parse_schedule(value)
     except ValueError as error:
-        raise bad_word(group, tag, f"{EVERY}={value}", str(error)) from error
+        raise BadSettings(f"{_beginning(group)}tag {tag} has {f'{EVERY}={value}'!r}; {error}", tag) from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.aws.executions import Executions, execution_arn
+from rollcall.aws.executions import Executions
 
-from .names import cycle_of_bake, name_prefix, without_dry_runs
+from .names import cycle_of_bake, is_dry_run, name_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rollcall.aws.executions import Execution
     from rollcall.aws.instance_refreshes import InstanceRefreshes
 
 
@@ -20,7 +21,7 @@ def running_of_group(machine: str, group: str) -> list[str]:
     machine: its ARN; none runs of one that the stack is without, whose ARN is empty. Step Functions may leave out what
     was started moments ago (API reference, ListExecutions).
     """
-    return _running(Executions(machine), group) if machine else []
+    return [each.name for each in _running_at(machine, group)]
 
 
 def other_bakes(machine: str, group: str, cycle: str) -> list[str]:
@@ -28,8 +29,8 @@ def other_bakes(machine: str, group: str, cycle: str) -> list[str]:
 
     machine: as running_of_group takes it. cycle: the name of its execution.
     """
-    running = running_of_group(machine, group)
-    return [each for each in running if cycle_of_bake(execution_arn(machine, each), group) != cycle]
+    running = _running_at(machine, group)
+    return [each.name for each in running if cycle_of_bake(each.arn, each.started, group) != cycle]
 
 
 class Turns:
@@ -57,5 +58,9 @@ class Turns:
         self._taken.add(group)
 
 
-def _running(executions: Executions, group: str) -> list[str]:
-    return without_dry_runs(executions.running(name_prefix(group)), group)
+def _running_at(machine: str, group: str) -> list[Execution]:
+    return _running(Executions(machine), group) if machine else []
+
+
+def _running(executions: Executions, group: str) -> list[Execution]:
+    return [each for each in executions.running(name_prefix(group)) if not is_dry_run(each.name, group)]

@@ -53,14 +53,14 @@ class Schedule(NamedTuple):
 
 
 def parse_schedule(text: str) -> Schedule:
-    """A schedule as tags have it. Raises ValueError with what is allowed."""
+    """A schedule as tags have it. Raises ValueError with what is wrong, or allowed."""
     match = SCHEDULE.fullmatch(text)
     if not match or int(match["hour"]) > 23 or int(match["minute"]) > 59:
-        raise ValueError(SCHEDULE_FORM)
+        raise ValueError(f"allowed: {SCHEDULE_FORM}")
     zone = match["zone"] or "UTC"
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, KeyError) as error:  # no such name; a path; ZoneInfoNotFoundError
-        raise ValueError(f"a time zone of the IANA database, and not {zone!r}") from error
+        raise ValueError(f"no such time zone: {zone}; for example Europe/Berlin") from error
     weekday = None if match["day"] == DAILY else DAYS.index(match["day"])
     return Schedule(weekday, int(match["hour"]), int(match["minute"]), zone)

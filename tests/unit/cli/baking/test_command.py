@@ -337,11 +337,11 @@ def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None
 
 
 def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
-    command.aws.script = [well(removed=("ami-1 was disabled",), retained=("ami-2 stays: instance i-z runs it",))]
-    command.aws.script.insert(0, Turn(replace(STATE, removed=("ami-1 was disabled",))))
+    command.aws.script = [well(removed=("disabled ami-1: it is old",), retained=("ami-2 stays: instance i-z runs it",))]
+    command.aws.script.insert(0, Turn(replace(STATE, removed=("disabled ami-1: it is old",))))
     done = command("web")
     assert "ami-1" not in done.stderr, "the answer has it"
-    assert "  ami-1 was disabled\n  ami-2 stays: instance i-z runs it\n" in done.stdout
+    assert "  disabled ami-1: it is old\n  ami-2 stays: instance i-z runs it\n" in done.stdout
 
 
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
@@ -353,7 +353,7 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "notes": ["the group is on $Latest", "a warning"],
         "instances": 8,
         "cycle_tag": "batch=50percent",
-        "removals": ["version 2 would be deleted: it is beyond the newest 5"],
+        "removals": ["would delete version 2: it is beyond the newest 5"],
     }
     done = ended(BakeResult.DRY_RUN, plan=plan, project="fleet", warnings=("a warning",))
     command.aws.script = [Turn(done, "SUCCEEDED")]
@@ -366,7 +366,7 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "  project fleet is at revision 9f2c51d",
         "  smoke test: boot",
         "  then the group is cycled to the new version: 8 instances, 4 at a time",
-        "  after that: version 2 would be deleted: it is beyond the newest 5",
+        "  after that: would delete version 2: it is beyond the newest 5",
         "  started by schedule, or with --only-if-new, it would bake nothing: "
         "neither the base image nor the project has changed",
         "  note: the group is on $Latest",

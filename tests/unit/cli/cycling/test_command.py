@@ -359,9 +359,9 @@ def test_a_dry_run_says_why_aws_would_not_roll_back(command: Command) -> None:
 
 def test_as_json_the_answer_is_all_that_stdout_has(command: Command) -> None:
     command.aws.script = [Turn(state()), well(reason="all are new")]
-    done = command("web", "--key", "v8", "--json")
+    done = command("web", "--key", "release-8", "--json")
     said = json.loads(done.stdout)
-    assert (said["group"], said["cycle"], said["attached"]) == ("web", execution_name("web", "v8"), False)
+    assert (said["group"], said["cycle"], said["attached"]) == ("web", execution_name("web", "release-8"), False)
     assert (said["status"], said["result"], said["verified"], said["reason"]) == (
         "SUCCEEDED",
         "succeeded",
@@ -466,8 +466,8 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
 
     monkeypatch.setattr("rollcall_cli.cycling.run.sleep", interrupted)
     given = ("--stack", "other", "--region", REGION)
-    done = command("web", "--key", "v8", *given, "--json", code=ExitCode.INTERRUPTED)
-    assert f"To watch it: rollcall cycle --watch {' '.join(given)} --key v8 web\n" in done.stderr
+    done = command("web", "--key", "release-8", *given, "--json", code=ExitCode.INTERRUPTED)
+    assert f"To watch it: rollcall cycle --watch {' '.join(given)} --key release-8 web\n" in done.stderr
     assert f"To stop it: rollcall cycle --cancel {' '.join(given)} web\n" in done.stderr
     assert done.stdout == ""
     assert [each.status for each in command.aws.runs.values()] == ["RUNNING"]
@@ -483,8 +483,8 @@ def test_ctrl_c_as_the_first_line_is_printed_says_how_to_go_on_too(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(workflow_run, "progress_line", interrupted)
-    done = command("web", "--key", "v8", code=ExitCode.INTERRUPTED)
-    assert "The cycle goes on by itself. To watch it: rollcall cycle --watch --key v8 web\n" in done.stderr
+    done = command("web", "--key", "release-8", code=ExitCode.INTERRUPTED)
+    assert "The cycle goes on by itself. To watch it: rollcall cycle --watch --key release-8 web\n" in done.stderr
 
 
 def test_a_closed_pipe_does_not_make_a_failure_a_success(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -513,28 +513,28 @@ def test_a_state_of_another_version_is_said_to_be_one(command: Command) -> None:
 
 
 def test_a_key_whose_cycle_was_refused_is_said_to_be_used_up(command: Command) -> None:
-    command.runs(Turn(ended(CycleResult.REFUSED), "FAILED"), key="v8")
+    command.runs(Turn(ended(CycleResult.REFUSED), "FAILED"), key="release-8")
     assert (
         "It was refused then, and changed nothing. To try again give another --key."
-        in command("web", "--key", "v8", code=3).stderr
+        in command("web", "--key", "release-8", code=3).stderr
     )
 
 
 @pytest.mark.parametrize("over", [False, True])
 def test_the_same_key_is_the_same_cycle(command: Command, over: bool) -> None:
-    command.runs(well() if over else Turn(state()), key="v8")
+    command.runs(well() if over else Turn(state()), key="release-8")
     if not over:
-        command.aws.runs[execution_name("web", "v8")].turns = [well()]
-    done = command("web", "--key", "v8")
+        command.aws.runs[execution_name("web", "release-8")].turns = [well()]
+    done = command("web", "--key", "release-8")
     assert len(command.aws.runs) == 1
     assert f"is there already, and {'is over' if over else 'is running'}" in done.stderr
     assert "other options" not in done.stderr
-    assert json.loads(command("web", "--key", "v8", "--json").stdout)["attached"] is True
+    assert json.loads(command("web", "--key", "release-8", "--json").stdout)["attached"] is True
 
 
 def test_the_same_key_with_other_options_starts_nothing_and_says_those_that_hold(command: Command) -> None:
-    command.runs(well(), key="v8", batch=2)
-    done = command("web", "--key", "v8", "--batch", "3", code=ExitCode.NOT_RUN)
+    command.runs(well(), key="release-8", batch=2)
+    done = command("web", "--key", "release-8", "--batch", "3", code=ExitCode.NOT_RUN)
     assert 'It was started with other options: {"batch": 2, "group": "web"}. Nothing was started' in done.stderr
     assert done.stdout == ""
 
@@ -554,6 +554,12 @@ def test_watching_prefers_the_cycle_that_runs_and_sees_no_other_groups(command: 
     assert "is cycled and verified" in command("web", "--watch").stdout
     assert "FAILED" in command("web", "--watch", "--key", "old", code=1).stdout
     assert command.aws.runs[execution_name("web-2", "x")].status == "RUNNING"
+
+
+@pytest.mark.parametrize("key", ["v8", "sched-2026-12-06"])
+def test_a_cycle_that_a_tag_started_is_watched_by_its_key(command: Command, key: str) -> None:
+    command.runs(well(), key=key)
+    assert "is cycled and verified" in command("web", "--watch", "--key", key).stdout
 
 
 @pytest.mark.parametrize("way", [("--watch",), ("--watch", "--key", "no-such"), *((each, "--yes") for each in OTHERS)])

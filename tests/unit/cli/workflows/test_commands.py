@@ -217,6 +217,8 @@ def test_the_last_line_of_progress_says_as_what_it_ended(command: Command) -> No
         (("web", "--cancel", "--key", "a"), "runs at most"),
         (("web", "--key", " "), "not empty"),
         (("web", "--key", "dry-a"), "does not begin with dry-"),
+        (("web", "--key", "v8"), "like run-v8; to see the "),
+        (("web", "--key", "sched-2026-12-06"), "name what a tag starts"),
         (("--watch",), "Name the group"),
         (("--pin",), "Name the group"),
         (("--key", "a"), "Name the group"),

@@ -1,0 +1,152 @@
+"""How a bake ends, whatever its last step was: what it made for itself is removed, and how it ended is published.
+
+An execution that was stopped, or ran out of time, takes no step any more: an event about it says so.
+"""
+
+from __future__ import annotations
+
+import json
+from copy import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rollcall.workflow.failures import failure_words
+from rollcall.workflow.invocation import BY_RECONCILE, execution_name
+from rollcall.workflow.names import bake_id_of, is_scheduled
+from rollcall.workflow.state_texts import cut
+from rollcall.workflow.waiting import next_wait
+
+from .answer import StepAnswer
+from .news import BakeEvent, BakeNews
+from .state import BakeResult, BakeState, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rollcall.aws.execution_history import ExecutionHistory
+
+    from .putting_back import PuttingBack
+    from .recording import Recording
+
+STOPPED = {  # by the status of an execution
+    "FAILED": "its last step failed at every try, for a reason that its execution has",
+    "ABORTED": "its execution was stopped by hand",
+    "TIMED_OUT": "its execution has run for as long as one may",
+}
+
+
+class Ending:
+    """Ends bakes. clock: epoch seconds.
+
+    Of what it does EC2 comes first, instances and then the template's default version, for Tower may be away.
+    """
+
+    def __init__(
+        self,
+        history: ExecutionHistory,
+        recording: Recording,
+        putting_back: PuttingBack,
+        clock: Callable[[], float],
+    ) -> None:
+        self._history = history
+        self._recording = recording
+        self._putting_back = putting_back
+        self._clock = clock
+
+    def put_back(self, state: BakeState, error: Mapping[str, Any]) -> StepAnswer:
+        """The step `put_back`. error: what ended another task for good; empty if none did.
+
+        A roll-out that could not be recorded ends as its cycle did. Raises what AWS and Tower fail at.
+        """
+        terminated = self._putting_back.terminate(state)
+        if error and state.result is None:
+            words = failure_words("bake", error)
+            if state.phase == Phase.ROLLING_OUT:
+                state = self._recording.conclude(state, self._clock(), words)
+            else:
+                state = replace(state, result=BakeResult.FAILED, reason=words)
+        state = self._default_back(replace(state, result=state.result or BakeResult.FAILED))
+        words_or_none = self._putting_back.put_back(state, terminated)
+        if words_or_none is not None:
+            return self._end(state, words_or_none)
+        now = self._clock()
+        if state.phase != Phase.PUTTING_BACK:
+            state = replace(state, phase=Phase.PUTTING_BACK, phase_since=now)
+        return StepAnswer(state, "put_back", next_wait(now - state.phase_since))
+
+    def _default_back(self, state: BakeState) -> BakeState:
+        well = state.result is not None and state.result.went_well
+        return state if well else self._recording.default_back(state)
+
+    def _end(self, state: BakeState, put_back: str) -> StepAnswer:
+        """How it ended is published here, and nowhere else. put_back: what was removed, in words."""
+        now = self._clock()
+        well = state.result is not None and state.result.went_well
+        ended = replace(state, phase=Phase.ENDED, phase_since=now, ended=now, put_back=cut(put_back))
+        return StepAnswer(ended, "succeeded" if well else "failed", news=ending_news(ended))
+
+    # An execution that ended some other way
+
+    def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
+        """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
+
+        detail: of the event about the execution's status. It is done at once, and how the bake ended is published once:
+        an event from reconcile is for where the rule's was lost, and does nothing where nothing is left. Raises what
+        AWS fails at, before anything is published; the event comes again then.
+        """
+        state = self._last_state(detail)
+        if state.phase == Phase.ENDED or not state.group:
+            return StepAnswer(state, "succeeded")
+        if detail.get(BY_RECONCILE) and not self._is_left(state):
+            return StepAnswer(state, "succeeded")
+        terminated = self._putting_back.terminate(state)
+        state = self._default_back(self._with_result(state, detail["status"]))
+        return self._end(state, self._putting_back.put_back_at_once(state, terminated))
+
+    def _is_left(self, state: BakeState) -> bool:
+        """Whether something shows that no event has settled it yet."""
+        return self._putting_back.is_left(state) or self._recording.is_left(state)
+
+    def _with_result(self, state: BakeState, status: str) -> BakeState:
+        is_rolling = state.phase == Phase.ROLLING_OUT
+        if is_rolling:  # its cycle is stopped with it
+            error = {"Error": status, "Cause": json.dumps({"Status": status})}
+            state = self._recording.step(state, self._clock(), None, error).state
+        has_gone_well = state.result is not None and state.result.went_well  # it was stopped after that
+        if state.result is not None and (has_gone_well or not is_rolling):
+            return state
+        result = BakeResult.CANCELLED if status == "ABORTED" else BakeResult.FAILED
+        return replace(state, result=result, reason=STOPPED[status])
+
+    def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
+        """The state after the execution's last step; before the first there is only its input.
+
+        One whose input names no group has failed before its first step: its state is of no group. A step that was taken
+        when the execution was stopped may have gone further than the state says.
+        """
+        arn = detail["executionArn"]
+        raw = self._history.last_output(arn)
+        if raw is not None:
+            return BakeState.from_json(raw["bake"])
+        request = json.loads(detail["input"])
+        known = isinstance(request, dict) and isinstance(request.get("group"), str)
+        state = BakeState.from_json({"request": request} if known else {"group": ""})
+        started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)  # in milliseconds, as EventBridge has it
+        return with_execution(state, {"id": arn, "name": execution_name(arn), "started": started.isoformat()})
+
+
+def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
+    """What is published of a bake that has ended otherwise than it was asked for."""
+    if state.result is None or state.result.went_well:
+        return ()
+    if state.result == BakeResult.REFUSED and not is_scheduled(state.name, state.group):
+        return ()  # the command reports those that it starts
+    return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
+
+
+def with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
+    """The state with the execution that it is of. execution: its id, name and start, as Step Functions has them."""
+    started = datetime.fromisoformat(execution["started"]).timestamp()
+    arn = execution["id"]
+    bake_id = bake_id_of(arn, started)
+    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id)

@@ -1,0 +1,107 @@
+"""What in the group's launch template speaks against beginning a bake, each with its remedy. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from rollcall.aws.image_uses import is_of_template
+from rollcall.aws.template_users import TemplateUser
+from rollcall.doctor.arn_patterns import arn_like
+from rollcall.doctor.unread_findings import listed
+from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.objections import Objection
+from rollcall.domain.shell_commands import command, options
+from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, configuration_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.launch_templates import Template
+
+    from .preflight_input import PreflightInput
+
+LATEST = "$Latest"
+CONFIGURATION_OPTIONS = {"LaunchTemplate": "--launch-template", "MixedInstancesPolicy": "--mixed-instances-policy"}
+
+
+def template_objections(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    """What speaks against the group's launch template, its version there, and what else launches from it."""
+    named = base_template(details.configuration)
+    if not named:
+        yield Objection(
+            "launch configuration",
+            "it has a launch configuration and no launch template, so there is no version for an image",
+            "give it a launch template",
+        )
+        return
+    shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
+    if given.template is None or given.version is None:
+        yield Objection(
+            "launch template",
+            f"version {given.own_version} of its launch template {shown} is not there",
+            "give the group a version that is there",
+        )
+        return
+    if given.own_version == LATEST:
+        yield Objection(
+            "on $Latest",
+            "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
+            f"set it to the number that $Latest stands for: {_numbered(details, given.version.number)}",
+        )
+    yield from _launched_by_others(given, details)
+    tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
+    if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
+        allow = command(
+            *("aws", "ec2", "create-tags", "--resources", given.template.id),
+            *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
+        )
+        yield Objection(
+            "template not allowed",
+            f"bake may add no version to launch template {shown}",
+            f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
+        )
+
+
+def _numbered(details: GroupDetails, number: str) -> str:
+    """The command that sets a group to a number of its launch template, and changes nothing else about it."""
+    [(key, configuration)] = configuration_with(details.configuration, number).items()
+    return command(
+        *("aws", "autoscaling", "update-auto-scaling-group"),
+        *options("--auto-scaling-group-name", [details.group.name]),
+        *(CONFIGURATION_OPTIONS[key], json.dumps(configuration)),
+    )
+
+
+def _launched_by_others(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
+    """What else would launch the image before it is rolled out, or after that failed."""
+    if given.template is None:
+        return
+    users = (*_overrides(details, given.template), *given.template_users)
+    newest = [each.by for each in users if each.version == LATEST]
+    if newest:
+        yield Objection(
+            "others on $Latest",
+            f"{listed(newest)} would launch the image before it is rolled out, or when that failed: the newest version "
+            f"of launch template {given.template.name}",
+            "set each to a number of it, or give it a launch template of its own",
+        )
+    default = [each.by for each in users if each.version == DEFAULT_VERSION]
+    moves = given.request.roll_out and given.request.pin and given.own_version == DEFAULT_VERSION
+    if default and moves:
+        yield Objection(
+            "others on $Default",
+            f"{listed(default)} would launch the image as soon as --pin moves the default version of launch template "
+            f"{given.template.name}, which is before it is rolled out",
+            "bake without --pin (tag: pin=false), or set each to a number of it",
+        )
+
+
+def _overrides(details: GroupDetails, template: Template) -> Iterator[TemplateUser]:
+    """The group's own overrides that launch a version of the template: with an image of their own it is not its."""
+    for each in details.overrides:
+        named = each.get("LaunchTemplateSpecification") or {}
+        if is_of_template(named, template.specification) and not each.get("ImageId"):
+            version = str(named.get("Version") or DEFAULT_VERSION)
+            yield TemplateUser(f"the override for {each.get('InstanceType', 'some types')}", version)
