@@ -41,7 +41,7 @@ PLACES: dict[str, dict[str, tuple[str, ...]]] = {  # by page and heading, the mo
     },
     "doctor-findings-cycles": {
         "Cycles of groups": ("doctor/cycle_findings",),
-        "Bakes of groups": ("doctor/bake_findings",),
+        "Bakes of groups": ("doctor/bake_findings", "doctor/builder_findings"),
     },
 }
 TITLES = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
+from rollcall.domain.errors import RollcallError
 from rollcall.domain.message_format import read_run_request
 from rollcall.domain.settings import read_removal_share
 from rollcall.reconcile.answer import run_answer
@@ -20,9 +21,13 @@ from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from rollcall.bake.starting import BakeStarter
+    from rollcall.cycle.starting import CycleStarter
     from rollcall.domain.messages import RunRequest
     from rollcall.runtime.installation import Installation
     from rollcall.workflow.running import Turns
+
+type Json = dict[str, Any]
 
 announcer = RunAnnouncer("reconcile")
 
@@ -56,56 +61,81 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
             announcer.announce_fixes(run.outcome)
         if not request.dry_run:
             announcer.announce_run(outcome, options.every)
-            _start_due(here, request, context)
-    return run_answer(outcome, dry_run=request.dry_run, seconds=time.monotonic() - began)
+        due = _start_due(here, request, context)
+    return run_answer(outcome, due, dry_run=request.dry_run, seconds=time.monotonic() - began)
 
 
-def _start_due(here: Installation, request: RunRequest, context: LambdaContext) -> None:
+def _start_due(here: Installation, request: RunRequest, context: LambdaContext) -> list[Json]:
     """Bakes and cycles that are due by tags, where this installation runs them; in one about single instances none.
 
-    The run is over: its answer does not depend on them. Where both are due the bake begins, for it cycles the group.
+    The run is over: whether it failed does not depend on them. A dry run only finds out. Where both are due the bake
+    begins, for it cycles the group.
     """
     named = (os.environ.get("BAKE_MACHINE", ""), os.environ.get("CYCLE_MACHINE", ""))
     if not any(named) or request.options.instances is not None:
-        return
+        return []
     from rollcall.aws.executions import Executions  # these are imported where used: they slow a cold start
     from rollcall.aws.instance_refreshes import InstanceRefreshes
     from rollcall.workflow.running import Turns
 
     turns = Turns([Executions(each) for each in named if each], InstanceRefreshes(here.settings.region))
-    _start_bakes(here, request, turns, context)
-    _start_cycles(here, request, turns, context)
+    return [
+        *_start_bakes(here, request, turns, context),
+        *_start_cycles(here, request, turns, context),
+    ]
 
 
-def _start_cycles(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> None:
+def _start_cycles(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> list[Json]:
     """Cycles that are due."""
     machine = os.environ.get("CYCLE_MACHINE", "")
     if not machine:
-        return
-    from rollcall.cycle.starting import cycle_starter  # imported where used: it slows a cold start
+        return []
+    from rollcall.cycle.starting import cycle_starter  # these are imported where used: they slow a cold start
+    from rollcall.workflow.due_entries import due_entries, failed_entry
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
     starter = cycle_starter(here.settings.region, machine, os.environ["CYCLE_FUNCTION"], turns, left)
+    if request.dry_run:
+        return _previewed("cycle", starter, request)
+    failed = []
     try:
         starter.run(request.options.groups, request.options.every)
     except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
         announcer.cycles_failed(error, request.options.every)
-    finally:
-        announcer.announce_cycles(starter.outcome, request.options.every)
+        failed = [failed_entry("cycle", "cycles that are due", error)]
+    announcer.announce_cycles(starter.outcome, request.options.every)
+    return [*due_entries("cycle", starter.outcome, dry_run=False), *failed]
 
 
-def _start_bakes(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> None:
+def _start_bakes(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> list[Json]:
     """Bakes that are due, and what others left."""
     machine = os.environ.get("BAKE_MACHINE", "")
     if not machine:
-        return
-    from rollcall.bake.starting import bake_starter  # imported where used: it slows a cold start
+        return []
+    from rollcall.bake.starting import bake_starter  # these are imported where used: they slow a cold start
+    from rollcall.workflow.due_entries import due_entries, failed_entry
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
     starter = bake_starter(here.settings.region, machine, os.environ["BAKE_FUNCTION"], turns, left)
+    if request.dry_run:
+        return _previewed("bake", starter, request)
+    failed = []
     try:
         starter.run(request.options.groups, request.options.every)
     except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
         announcer.bakes_failed(error, request.options.every)
-    finally:
-        announcer.announce_bakes(starter.outcome, request.options.every)
+        failed = [failed_entry("bake", "bakes that are due", error)]
+    announcer.announce_bakes(starter.outcome, request.options.every)
+    return [*due_entries("bake", starter.outcome, dry_run=False), *failed]
+
+
+def _previewed(noun: str, starter: BakeStarter | CycleStarter, request: RunRequest) -> list[Json]:
+    """What a run would start."""
+    from rollcall.workflow.due_entries import due_entries, failed_entry  # imported where used: it slows a cold start
+
+    failed = []
+    try:
+        starter.preview(request.options.groups, request.options.every)
+    except RollcallError as error:
+        failed = [failed_entry(noun, f"{noun}s that are due", error)]
+    return [*due_entries(noun, starter.outcome, dry_run=True), *failed]

@@ -20,7 +20,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -32,6 +32,7 @@ type Json = dict[str, Any]
 ROUTING_KEY = "R0UT1NGKEY0123456789abcdefABCDEF"
 WEBHOOK = "/services/T0001/B0001/hushhushhushhushhushhush"
 ENQUEUE = "/v2/enqueue"
+ALERTS = "/alerts"  # for people; the real one has none such
 KEY_MAX, SUMMARY_MAX = 255, 1024  # characters; PagerDuty's
 SECTION_MAX, BLOCKS_MAX = 3000, 50  # Slack's
 SEVERITIES = ("critical", "error", "warning", "info")
@@ -195,7 +196,14 @@ class AlertChannels:
         """What Secrets Manager is to hold about this Slack."""
         return json.dumps({"webhook_url": self._url + self.webhook})
 
+    @property
+    def alerts_url(self) -> str:
+        """Where PagerDuty's alerts can be read; empty before it listens."""
+        return self._url and self._url + ALERTS
+
     def _handle(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> Response:
+        if (method, path) == ("GET", ALERTS):
+            return _json(200, {"alerts": [asdict(each) for each in self.pagerduty.alerts()]})
         if method != "POST":
             return _text(405, "")
         if path == ENQUEUE:

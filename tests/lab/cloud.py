@@ -608,19 +608,17 @@ class Cloud:
 
     def dead_letters(self) -> dict[str, int]:
         """Messages in each dead-letter queue."""
-        return {queue: self._depth(f"{queue}DeadLetterQueue", "") for queue in ("Launch", "Gate", "Terminate")}
+        return {queue: self._waiting(f"{queue}DeadLetterQueue") for queue in ("Launch", "Gate", "Terminate")}
 
     def in_flight(self) -> int:
-        """Messages anywhere in the three queues: waiting, being worked on, or put off."""
-        return sum(
-            self._depth(f"{queue}Queue", "", "NotVisible", "Delayed") for queue in ("Launch", "Gate", "Terminate")
-        )
+        """Messages anywhere in the three queues, at one moment: waiting, being worked on, or put off."""
+        return self.aws.messages(*(self.queue_url(f"{queue}Queue") for queue in ("Launch", "Gate", "Terminate")))
 
-    def _depth(self, queue: str, *kinds: str) -> int:
-        """Messages of these kinds, counted at one moment: one that changes its kind is not missed."""
-        names = [f"ApproximateNumberOfMessages{kind}" for kind in kinds]
-        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=names)
-        return sum(int(answer["Attributes"][name]) for name in names)
+    def _waiting(self, queue: str) -> int:
+        """Messages in a queue that may be received."""
+        name = "ApproximateNumberOfMessages"
+        answer = self.aws.client("sqs").get_queue_attributes(QueueUrl=self.queue_url(queue), AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
 
 def keep_to_this_machine() -> None:

@@ -47,6 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker("stack")
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)  # or the last worker would be left with one
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from lab.cloud import Cloud
 from lab.demo.bake_run import PARAMETERS, draw
 from lab.demo.bake_scenes import SCENES
@@ -16,9 +18,8 @@ from lab.tower.embedded import Tower
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
-
+@pytest.mark.long
 def test_the_scenes_of_a_bake_come_out(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     view = Lines()
     with Cloud(tmp_path, address_pool=POOL, tower=Tower(boot_time=0), wait_scale=WAIT_SCALE, forks=True) as cloud:

@@ -93,6 +93,7 @@ def shell(cloud: Cloud, tmp_path: Path) -> Iterator[dict[str, str]]:
     sns.delete_topic(TopicArn=TOPIC)
 
 
+@pytest.mark.long
 def test_every_command_of_the_pages_works(groups: list[Group], shell: dict[str, str], tmp_path: Path) -> None:
     run = [each for each in once(blocks()) if each.reason is None]
     assert len(run) > 10

@@ -520,6 +520,15 @@ def test_a_visibility_that_the_function_has_set_stands(lab: Lab) -> None:
     eventually(lambda: [2] in function.said())
 
 
+def test_messages_are_counted_wherever_they_are(lab: Lab) -> None:
+    sqs, url = lab.aws.client("sqs"), lab.aws.open_queue(f"{lab.name}-counted")
+    assert lab.aws.messages(url) == 0
+    for delay in (0, 0, AGAIN):
+        sqs.send_message(QueueUrl=url, MessageBody="{}", DelaySeconds=int(delay))
+    assert len(sqs.receive_message(QueueUrl=url)["Messages"]) == 1
+    assert lab.aws.messages(url) == 3
+
+
 def test_a_message_that_keeps_failing_ends_in_the_dead_letter_queue(lab: Lab) -> None:
     queue = lab.queue(receives=2, VisibilityTimeout=AGAIN)
     function = lab.function("say(1)\nraise RuntimeError('broken')", queue)

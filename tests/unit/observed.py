@@ -22,6 +22,7 @@ from rollcall.doctor.observations import (
 )
 from rollcall.doctor.tag_findings import opted_in_and_unreadable
 from rollcall.domain.actions import Result, Transition
+from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.groups import Group
 from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
 from rollcall.domain.jobs import JobTemplate, LaunchTerms, TowerUser
@@ -287,3 +288,7 @@ class FakeAwsReader(AwsReader):
     def is_running(self, machine: str, execution: str) -> bool:
         self._call("is_running", execution)
         return execution in self.running
+
+    def template_tags(self, template_id: str) -> dict[str, str]:
+        self._call("template_tags", template_id)
+        return {TEMPLATE_TAG: TEMPLATE_ALLOWED}

@@ -94,6 +94,7 @@ def show(console: Console, answer: Json, most: int, given: Sequence[str] = ()) -
     stopped = f"NOT removed, for the removal limit stopped it: too many at once. If the list is right: {forced}"
     _list(console, answer, "stopped", stopped, most, lambda each: (each["step"], _subject(each), each["reason"]))
     _list(console, answer, "troubles", "FAILED", most, lambda each: (each["what"], "", each["message"]))
+    _due(console, answer, most)
     if answer["left"]:
         console.print(f"\n{answer['left']:,} steps are left to the next run.")
     if answer["instances"]:
@@ -137,6 +138,14 @@ def _force(stopped: Sequence[Json], given: Sequence[str] = ()) -> str:
 def _subject(step: Json) -> str:
     """What a step is about: a node in Chef, a host that is not to go, or an instance."""
     return str(step.get("node") or step.get("host") or step["instance_id"])
+
+
+def _due(console: Console, answer: Json, most: int) -> None:
+    """Prints the bakes and cycles that are due by tags; a stack of an earlier version does not name them."""
+    if due := answer.get("due"):
+        console.print(f"\n{len(due):,} due by tags", style="bold")
+    for each in (due or ())[:most]:
+        _entry(console, f"{each['state']}: {each['what']} {each['name']}: {each['reason']}")
 
 
 def _list(

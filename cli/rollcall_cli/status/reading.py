@@ -18,11 +18,12 @@ from rollcall.domain.timing import hook_life
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.http.transport import DEADLINE_MARGIN
 from rollcall_cli.running import NotRun, in_words
-from rollcall_cli.stack import CYCLE_MACHINE
+from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE
 from rollcall_cli.tower import remedy_of
 
 from .cycles import seen_pin
 from .entering import EnteringReader
+from .group_work import mixed_versions, next_due
 from .held_groups import read_held_groups
 from .leaving import Leavers, LeavingReader
 from .waits import Shown, Step, Wait
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from rollcall.alerting.incident import Incident
     from rollcall.aws.fleet import Fleet
+    from rollcall.aws.tagged_groups import RunningGroup
     from rollcall.domain.groups import Group
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
     from .bakes import RunningBake
     from .cycles import RunningCycle, SeenPin
+    from .group_work import LastEnd, MixedVersions, NextDue
     from .held_groups import HeldGroup, ReadGroups
     from .surroundings import LastRun, SeenAlarm, SeenQueue, Surroundings
 
@@ -67,7 +70,8 @@ class Status(NamedTuple):
     in_emergency: the names of those for which an operator suspended what Rollcall promises.
 
     queues, alarms, last_run: None where they could not be read; incidents too, and where no alert function is deployed
-    (has_alert); cycles and bakes too, and where the stack has none. pins: of the groups that were read.
+    (has_alert); cycles and bakes too, and where the stack has none. pins, ends, due, mixed: of the groups that were
+    read.
     """
 
     stack: str
@@ -85,6 +89,9 @@ class Status(NamedTuple):
     cycles: tuple[RunningCycle, ...] | None = None
     pins: tuple[SeenPin, ...] = ()
     bakes: tuple[RunningBake, ...] | None = None
+    ends: tuple[LastEnd, ...] = ()
+    due: tuple[NextDue, ...] = ()
+    mixed: tuple[MixedVersions, ...] = ()
 
 
 class StatusReader:
@@ -120,12 +127,17 @@ class StatusReader:
             alarms, incidents = pool.submit(around.alarms), pool.submit(around.incidents)
             queues, last_run = pool.submit(around.queues), pool.submit(around.last_run)
             cycles, bakes = pool.submit(around.cycles), pool.submit(around.bakes)
+            versions = pool.submit(around.running_groups)
             report("reading Auto Scaling")
             groups = self._groups(names, at, pool)
+            ends = pool.submit(around.ends, groups.names)
             waits = self._waits(groups.held, at, report)
             report("reading queues, alarms, cycles, bakes and the log of reconcile")
             running = self._found("which cycles run", cycles, f"{TO_READ_RUNS}cycles")
             baking = self._found("which bakes run", bakes, f"{TO_READ_RUNS}bakes")
+            ended = self._found("how the last cycles and bakes ended", ends, f"{TO_READ_RUNS}cycles and bakes")
+            at_work = {each.group for each in running or ()} | {each.group for each in baking or ()}
+            work = self._work(versions, groups.names, at_work, at)
             return Status(
                 self._stack.name,
                 self._stack.region,
@@ -142,7 +154,19 @@ class StatusReader:
                 _of_groups(running, names),
                 self._pins(groups, running),
                 _of_groups(baking, names),
+                ended or (),
+                *work,
             )
+
+    def _work(
+        self, versions: Future[list[RunningGroup]], names: Collection[str], at_work: Collection[str], now: float
+    ) -> tuple[tuple[NextDue, ...], tuple[MixedVersions, ...]]:
+        """What is due next of these groups, and which run several versions."""
+        read = self._found("which versions instances run", versions, "autoscaling:DescribeAutoScalingGroups") or []
+        own = [each for each in read if each.group.name in names]
+        machines = {"cycles": bool(self._stack.find(CYCLE_MACHINE)), "bakes": bool(self._stack.find(BAKE_MACHINE))}
+        due = next_due([each.group for each in own], now, **machines)
+        return tuple(due), tuple(mixed_versions(own, at_work))
 
     def _pins(self, groups: ReadGroups, running: tuple[RunningCycle, ...] | None) -> tuple[SeenPin, ...]:
         has_cycles = bool(self._stack.find(CYCLE_MACHINE))

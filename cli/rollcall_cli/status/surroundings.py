@@ -15,17 +15,24 @@ import boto3
 
 from rollcall.alerting.store import Incidents
 from rollcall.aws.client import CLIENT_CONFIG, aws_errors
+from rollcall.aws.tagged_groups import TaggedGroups
+from rollcall.domain.settings import OPT_IN_TAG
+from rollcall.workflow.names import is_dry_run, key_of
 from rollcall_cli.baking.executions import BakeExecutions
+from rollcall_cli.baking.listing import listed as bake_listed
 from rollcall_cli.cycling.executions import CycleExecutions
+from rollcall_cli.cycling.listing import listed as cycle_listed
 from rollcall_cli.stack import ALARM, BAKE_MACHINE, CYCLE_MACHINE, QUEUE
 
 from .bakes import running_bake
 from .cycles import running_cycle
+from .group_work import LastEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from rollcall.alerting.incident import Incident
+    from rollcall.aws.tagged_groups import RunningGroup
     from rollcall_cli.stack_parts import StackParts
 
     from .bakes import RunningBake
@@ -36,6 +43,8 @@ SIZES = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
 AGE = "ApproximateAgeOfOldestMessage"
 AGE_WITHIN = 900  # seconds; CloudWatch has the age once a minute, and minutes late
 ALARMS_PER_CALL = 100
+LISTED = 100  # executions that are looked through for the last of a group
+WATCHED = 14 * 86_400.0  # seconds; as long as an incident of a cycle or bake is open at most
 SILENT_AFTER = 3  # intervals without a run, as ReconcileSilentAlarm has it
 RUN_ENDED = '"ReconcileRuns"'  # each run that ends writes this metric into the log of its function
 TROUBLES = ("ReconcileTroubles", "BreakerTripped")
@@ -189,6 +198,41 @@ class Surroundings:
             return None
         found = BakeExecutions(self._client("stepfunctions"), machine, None).all_running()
         return tuple(sorted(map(running_bake, found), key=lambda each: -each.since))
+
+    def ends(self, groups: Collection[str]) -> tuple[LastEnd, ...]:
+        """The last cycle and the last bake of each of these groups, where it ended within WATCHED and not well."""
+        found: list[LastEnd] = []
+        if machine := self._stack.find(CYCLE_MACHINE):
+            cycles = CycleExecutions(self._client("stepfunctions"), machine)
+            for group, ended, arn in self._ended(machine, groups):
+                each = cycles.described(arn)
+                found.append(LastEnd(group, "cycle", each.name, cycle_listed(each).result, ended))
+        if machine := self._stack.find(BAKE_MACHINE):
+            bakes = BakeExecutions(self._client("stepfunctions"), machine, None)
+            for group, ended, arn in self._ended(machine, groups):
+                bake = bakes.described(arn)
+                found.append(LastEnd(group, "bake", bake.name, bake_listed(bake).result, ended))
+        return tuple(found)
+
+    def _ended(self, machine: str, groups: Collection[str]) -> Iterator[tuple[str, float, str]]:
+        """Of each group the last execution, if it did not succeed: the group, when it ended, and its ARN.
+
+        The last of all groups are read in one call, the newest first (API reference, ListExecutions).
+        """
+        with aws_errors("ListExecutions"):
+            answer = self._client("stepfunctions").list_executions(stateMachineArn=machine, maxResults=LISTED)
+        for group in groups:
+            own = (each for each in answer["executions"] if key_of(each["name"], group))
+            last = next((each for each in own if not is_dry_run(each["name"], group)), None)
+            if last is None or last["status"] in ("RUNNING", "SUCCEEDED"):
+                continue
+            ended = last.get("stopDate", last["startDate"]).timestamp()
+            if ended > self._clock() - WATCHED:
+                yield group, ended, last["executionArn"]
+
+    def running_groups(self) -> list[RunningGroup]:
+        """The groups that opted in, with the versions that their instances run."""
+        return TaggedGroups(self._stack.region).tagged((OPT_IN_TAG,))
 
     def last_run(self) -> LastRun:
         """The last run of reconcile that ended, scheduled or by hand."""

@@ -12,6 +12,7 @@ from rollcall_cli.times import clock, duration, moment
 
 from .bakes import bake_words
 from .cycles import cycle_words, pin_words
+from .group_work import due_words, end_words, mixed_words
 from .waits import CheckAnswer, Step
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ def summary(status: Status) -> str:
         parts.append(f"{_count(len(status.cycles), 'cycle')} run{'s' if len(status.cycles) == 1 else ''}")
     if status.bakes:
         parts.append(f"{_count(len(status.bakes), 'bake')} run{'s' if len(status.bakes) == 1 else ''}")
+    parts += [f"the last {each.what} of {each.group} {each.result}" for each in status.ends if each.went_wrong]
+    if status.mixed:
+        parts.append(f"{_count(len(status.mixed), 'group')} with mixed versions")
     if left := [each for each in status.pins if each.needs_operator]:
         parts.append(f"{_count(len(left), 'pin')} left behind")
     if status.in_emergency:
@@ -70,7 +74,8 @@ def summary(status: Status) -> str:
         parts.append(f"no run of reconcile has ended for {duration(status.last_run.looked_back)}")
     if status.gaps:
         parts.append(f"{_count(len(status.gaps), 'thing')} could not be read")
-    return "; ".join([*parts, *([] if needs_operator(status) else ["all well"])])
+    unwell = needs_operator(status) or status.mixed or any(each.went_wrong for each in status.ends)
+    return "; ".join([*parts, *([] if unwell else ["all well"])])
 
 
 def needs_operator(status: Status) -> bool:
@@ -107,12 +112,7 @@ def around(status: Status, given: Sequence[str]) -> Iterator[Entry]:
     """Emergencies, cycles, bakes, queues, dead letters, alarms, incidents, reconcile, and what is missing."""
     if status.in_emergency:
         yield Entry("in an emergency", tuple(_emergency(each, given) for each in status.in_emergency), acts=True)
-    if status.cycles is not None:
-        running = [Line(cycle_words(each, status.at, given), is_pasted=True) for each in status.cycles]
-        yield Entry("cycles", tuple(running) or (Line("none"),))
-    if status.bakes is not None:
-        baking = [Line(bake_words(each, status.at, given), is_pasted=True) for each in status.bakes]
-        yield Entry("bakes", tuple(baking) or (Line("none"),))
+    yield from _workflows(status, given)
     if status.pins:
         acts = any(each.needs_operator for each in status.pins)
         yield Entry("pinned", tuple(Line(pin_words(each), is_pasted=True) for each in status.pins), acts)
@@ -125,6 +125,23 @@ def around(status: Status, given: Sequence[str]) -> Iterator[Entry]:
         yield Entry("reconcile", (Line(_run_words(status.last_run, status.at)),), status.last_run.at is None)
     if status.gaps:
         yield Entry("missing", tuple(line for each in status.gaps for line in _gap_lines(each)), acts=True)
+
+
+def _workflows(status: Status, given: Sequence[str]) -> Iterator[Entry]:
+    """Cycles and bakes: those that run, how the last ended where not well, the next by schedule, and what they left."""
+    running: dict[str, list[str] | None] = {
+        "cycle": None if status.cycles is None else [cycle_words(each, status.at, given) for each in status.cycles],
+        "bake": None if status.bakes is None else [bake_words(each, status.at, given) for each in status.bakes],
+    }
+    for what, words in running.items():
+        if words is not None:
+            ended = [end_words(each, given) for each in status.ends if each.what == what]
+            due = [due_words(each) for each in status.due if each.what == what]
+            lines = [Line(each, is_pasted=True) for each in (*(words or ["none"]), *ended, *due)]
+            yield Entry(f"{what}s", tuple(lines))
+    if status.mixed:
+        words = [mixed_words(each, given, has_cycles=status.cycles is not None) for each in status.mixed]
+        yield Entry("mixed versions", tuple(Line(each, is_pasted=True) for each in words))
 
 
 # Of an instance

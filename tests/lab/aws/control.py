@@ -7,6 +7,8 @@ CONTROL = "/_lab/"
 
 Which there are the tables of `lab.aws.server` say; `lab.aws.embedded` says what each does.
 """
+TRANSITIONS = "transitions/"
+"""The path, with how many its client knows already, that shows the transitions that came after these."""
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,18 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
+from http import HTTPStatus
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import boto3
+import urllib3
 from botocore.config import Config
 
-from lab.aws.control import CONTROL, Invocation, TargetEvent, Timeout, Transition
+from lab.aws.control import CONTROL, TRANSITIONS, Invocation, TargetEvent, Timeout, Transition
 from lab.aws.embedded_images import EmbeddedImages
 from lab.aws.embedded_rights import EmbeddedRights
 from lab.aws.lifecycle import states
@@ -43,6 +47,8 @@ STOP_TIMEOUT = 10
 """Seconds until a server that has to stop is killed."""
 REQUEST_TIMEOUT = 10
 """Seconds for a request to the server's own paths."""
+CONNECTIONS = 4
+"""Connections that are kept for requests to the server's own paths; more than these are closed after each."""
 INHERITED = ("HOME", "LANG", "PATH", "TMPDIR")
 """What the server, and with it every function, sees of our environment."""
 HEALTH = "/_ministack/health"
@@ -95,6 +101,9 @@ class EmbeddedAws:
         self.images = EmbeddedImages(self._control)
         self.rights = EmbeddedRights(self._control)
         self._clients: dict[tuple[str, str, str], Any] = {}
+        self._sessions: dict[tuple[str, str], Any] = {}
+        self._transitions: list[Transition] = []
+        self._reading = Lock()
         self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -115,11 +124,16 @@ class EmbeddedAws:
         for client in self._clients.values():
             client.close()
         self._clients.clear()
+        self._connections.close()
         self._stop()
 
     def attach(self, endpoint_url: str) -> None:
         """Work with the server at this URL; outside of a `with` block one that another process started, and ends."""
         self.endpoint_url = endpoint_url
+        # They are kept: tests that wait ask many times a second.
+        self._connections = urllib3.connection_from_url(
+            endpoint_url, maxsize=CONNECTIONS, timeout=REQUEST_TIMEOUT, retries=False
+        )
         self.environment = {
             "AWS_ENDPOINT_URL": endpoint_url,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
@@ -133,14 +147,21 @@ class EmbeddedAws:
         """Return a boto3 client for a service in an account and Region, the same at each call."""
         key = (service, account, region)
         if key not in self._clients:
-            session: Any = boto3.Session(
+            config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
+            session = self._session(account, region)
+            self._clients[key] = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        return self._clients[key]
+
+    def _session(self, account: str, region: str) -> Any:
+        """The boto3 session of an account and Region: each reads for itself what all its clients share."""
+        key = (account, region)
+        if key not in self._sessions:
+            self._sessions[key] = boto3.Session(
                 aws_access_key_id=account,  # Twelve digits: MiniStack takes them as the account.
                 aws_secret_access_key="embedded",
                 region_name=region,
             )
-            config = Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 1})
-            self._clients[key] = session.client(service, endpoint_url=self.endpoint_url, config=config)
-        return self._clients[key]
+        return self._sessions[key]
 
     def open_queue(self, name: str) -> str:
         """Make a queue to which all rules and topics may send, and return its URL."""
@@ -159,7 +180,10 @@ class EmbeddedAws:
 
     def transitions(self) -> list[Transition]:
         """Return every lifecycle state that any instance has entered, in order."""
-        return [Transition(**record) for record in self._control("GET", "transitions")]
+        with self._reading:  # only those that are new since it was last asked: tests ask often, and they are thousands
+            new = self._control("GET", f"{TRANSITIONS}{len(self._transitions)}")
+            self._transitions += [Transition(**record) for record in new]
+            return list(self._transitions)
 
     def timeouts(self) -> list[Timeout]:
         """Return every wait that a hook's timeout has ended, in order."""
@@ -182,6 +206,14 @@ class EmbeddedAws:
     def invocations(self) -> list[Invocation]:
         """Return every invocation by an event source mapping that has ended, in the order of their ends."""
         return [Invocation(**record) for record in self._control("GET", "invocations")]
+
+    def messages(self, *queue_urls: str) -> int:
+        """Return the number of messages in these queues, all at one moment: waiting, being worked on, or put off.
+
+        At a fraction of what it takes SQS to say the same of one queue.
+        """
+        counted: dict[str, int] = self._control("GET", "messages")
+        return sum(counted[urlsplit(each).path] for each in queue_urls)
 
     def calls(self) -> Counter[str]:
         """Return how often functions have called each API action, "autoscaling:CompleteLifecycleAction".
@@ -405,15 +437,11 @@ class EmbeddedAws:
         return "\n".join(event["message"] for page in pages for event in page["events"])
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
-        request = urllib.request.Request(
-            f"{self.endpoint_url}{CONTROL}{path}", data=json.dumps(body).encode(), method=method
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT) as response:
-                return json.load(response)
-        except urllib.error.HTTPError as refused:
-            with refused:
-                raise ValueError(json.load(refused) or f"the server knows no {path}, or not what it is about") from None
+        answered = self._connections.request(method, f"{CONTROL}{path}", body=json.dumps(body).encode())
+        said = answered.json()
+        if answered.status != HTTPStatus.OK:
+            raise ValueError(said or f"the server knows no {path}, or not what it is about")
+        return said
 
     def _start(self, listener: int, port: int) -> None:
         tests = Path(__file__).parents[2]

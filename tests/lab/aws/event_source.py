@@ -62,16 +62,24 @@ class EventSources:
         """Look at the queues until cancelled."""
         while True:
             for scope, mapping in cloud.event_source_mappings():
+                source, now = cloud.queue(mapping["EventSourceArn"]), self._clock()
+                if source is None or not self._has_work(mapping, source, now):
+                    continue
                 with cloud.within(scope):
                     try:
-                        self._serve(mapping, self._clock())
+                        self._serve(mapping, source, now)
                     except Exception:
                         logger.exception("Event source mapping %s failed; it goes on", mapping["UUID"])
             await asyncio.sleep(TICK)
 
-    def _serve(self, mapping: Record, now: float) -> None:
-        source, function = cloud.queue(mapping["EventSourceArn"]), cloud.function(mapping)
-        if source is None or function is None:
+    def _has_work(self, mapping: Record, source: Record, now: float) -> bool:
+        """Whether a message may be received, or a batch has been begun: of most queues, most of the time, neither."""
+        begun = any(poller.messages for poller in self._pollers.get(mapping["UUID"], ()))
+        return begun or cloud.may_be_received(source, now)
+
+    def _serve(self, mapping: Record, source: Record, now: float) -> None:
+        function = cloud.function(mapping)
+        if function is None:
             return
         pollers = self._pollers_of(mapping, self._concurrency(mapping, function, source))
         size = int(mapping.get("BatchSize", MESSAGES_A_RECEIVE))

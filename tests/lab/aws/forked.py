@@ -1,7 +1,7 @@
-"""Imports the AWS SDK and requests, and forks for each script that it is asked to run; started by `lab.aws.forks`.
+"""Imports the AWS SDK, with its models, and requests, and forks for each script that it is asked to run.
 
-A program of its own, with nothing of the lab: the fork is to find what a Python started for its script would find. What
-is imported here depends on no variable of the environment, and knows of no function.
+Started by `lab.aws.forks`. A program of its own, with nothing of the lab: the fork is to find what a Python started for
+its script would find. What is imported here depends on no variable of the environment, and knows of no function.
 """
 
 import gc
@@ -11,10 +11,17 @@ import os
 import runpy
 import socket
 import sys
+from functools import cache
 from typing import Any
 
 IMPORTED = ("botocore.handlers", "boto3", "requests")
 """What all functions import."""
+SERVICES = ("autoscaling", "ec2", "sqs", "events", "secretsmanager", "elbv2", "dynamodb", "stepfunctions", "lambda")
+"""What functions make clients of."""
+MODELS = ("service-2", "endpoint-rule-set-1")
+"""What the SDK reads of a service to make a client of it, and"""
+SHARED = ("endpoints", "partitions", "sdk-default-configuration")
+"""of all services."""
 LENGTH = 8
 """Bytes of a request's length, before it."""
 
@@ -27,6 +34,7 @@ def main(listener: int, layers: list[str]) -> None:
     gc.disable()
     for name in IMPORTED:
         importlib.import_module(name)
+    _read_models()
     sys.path[:] = kept
     gc.freeze()  # or searches for garbage would copy the memory that forks share
     with socket.socket(fileno=listener) as asked:
@@ -36,6 +44,25 @@ def main(listener: int, layers: list[str]) -> None:
         sys.argv[:] = [script]
         sys.path.insert(0, os.path.dirname(script))
         runpy.run_path(script, run_name="__main__")
+
+
+def _read_models() -> None:
+    """Keep what the SDK reads to make clients: each fork would take longer for that than for all else of its start."""
+    from botocore.loaders import JSONFileLoader, Loader, create_loader
+
+    read = cache(JSONFileLoader().load_file)
+
+    class KeptFiles(JSONFileLoader):
+        def load_file(self, file_path: str) -> Any:
+            return read(file_path)
+
+    Loader.FILE_LOADER_CLASS = KeptFiles
+    loader = create_loader()
+    for name in SHARED:
+        loader.load_data(name)
+    for service in SERVICES:
+        for model in MODELS:
+            loader.load_service_model(service, model)
 
 
 def _fork_until_asked_no_more(asked: socket.socket) -> str:

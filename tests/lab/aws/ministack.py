@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from ministack.core import concurrency, lambda_runtime, responses
 from ministack.core.arn import parse_arn
@@ -200,6 +201,7 @@ EXPECTED = {
     "ministack.services.sqs._HANDLERS": "dict",
     "ministack.services.sqs._build_send_sys_attrs": "(now: float, sys_attrs_input: dict) -> dict",
     "ministack.services.sqs._delete_messages_for_esm": "(queue_url: str, receipt_handles: set[str]) -> None",
+    "ministack.services.sqs._queues": "AccountRegionScopedDict",
     "ministack.services.sqs._queue_by_arn": "(arn: str) -> dict | None",
     "ministack.services.sqs._receive_messages_for_esm": "(queue_url: str, max_number: int) -> list[dict]",
     "ministack.services.sqs.queue_policy_allows": (
@@ -657,6 +659,16 @@ def queue(queue_arn: str) -> Record | None:
     """Return a queue: its `name`, `url`, `attributes`, `messages` and `is_fifo`."""
     found: Record | None = sqs._queue_by_arn(queue_arn)
     return found
+
+
+def may_be_received(source: Record, now: float) -> bool:
+    """Whether a queue has a message that is neither put off nor being worked on."""
+    return any(message["visible_at"] <= now for message in source["messages"])
+
+
+def messages() -> dict[str, int]:
+    """Return the number of messages in each queue by its URL's path: waiting, being worked on, or put off."""
+    return {urlsplit(kept["url"]).path: len(kept["messages"]) for _, kept in sqs._queues.all_items()}
 
 
 def receive(source: Record, limit: int) -> list[Record]:

@@ -27,7 +27,7 @@ from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import GROUP_TAG, Engine
 from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
-from lab.aws.control import CONTROL, FoundTarget
+from lab.aws.control import CONTROL, TRANSITIONS, FoundTarget
 from lab.aws.ec2_errors import Refused
 from lab.aws.event_source import EventSources
 from lab.aws.image_api import ImageApi
@@ -255,7 +255,6 @@ def _fire_schedule(_: Parts, name: Any) -> None:
 
 SHOWN: dict[str, Callable[[Parts], Any]] = {
     "states": lambda parts: parts.engine.states(),
-    "transitions": lambda parts: [asdict(each) for each in parts.engine.transitions],
     "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
     "invocations": lambda parts: [asdict(each) for each in parts.sources.invocations],
     "target-events": lambda parts: [asdict(each) for each in parts.targets.events],
@@ -264,6 +263,7 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
         "targets": [asdict(each) for each in parts.targets.records()],
     },
     "calls": lambda parts: parts.calls.counts,
+    "messages": lambda _: aws_ministack.messages(),
     "launched-outside": lambda parts: parts.images.outside.launched(),
     "reboots": lambda parts: parts.images.images.reboots,
     "used-rights": lambda parts: {name: [asdict(each) for each in uses] for name, uses in parts.rights.uses().items()},
@@ -321,6 +321,9 @@ def _control(method: str, path: str, body: bytes, parts: Parts) -> tuple[int, An
     """The status and the answer of one of our own calls."""
     if method == "GET" and path in SHOWN:
         return 200, SHOWN[path](parts)
+    if method == "GET" and path.startswith(TRANSITIONS):
+        known = int(path.removeprefix(TRANSITIONS))
+        return 200, [asdict(each) for each in parts.engine.transitions[known:]]
     change = CHANGES.get((method, path))
     if change is None:
         return 404, None

@@ -41,11 +41,12 @@ class LabBusy(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """How to reach a lab that runs. process: its id."""
+    """How to reach a lab that runs. process: its id. alerts_url: where what PagerDuty got can be read."""
 
     process: int
     endpoint_url: str
     tower_url: str
+    alerts_url: str = ""
 
 
 def running(directory: Path = DIRECTORY) -> Record | None:
@@ -90,7 +91,8 @@ def started(steps: Steps, directory: Path = DIRECTORY, *, lasting: bool) -> Iter
             deploy(cloud, built, channels)
         if lasting:
             starting.callback(lambda: record.unlink(missing_ok=True))
-            record.write_text(json.dumps(asdict(Record(os.getpid(), cloud.aws.endpoint_url, cloud.tower_url))))
+            made = Record(os.getpid(), cloud.aws.endpoint_url, cloud.tower_url, channels.alerts_url)
+            record.write_text(json.dumps(asdict(made)))
         yield cloud
 
 

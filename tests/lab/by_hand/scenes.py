@@ -31,6 +31,7 @@ type Scene = Callable[[Cloud], Facts]
 SAMPLES_DIRECTORY = REPOSITORY / "events"
 INVENTORY, TEMPLATE, RETIRE_TEMPLATE = "fleet", "provision", "retire"  # in the lab's Tower
 BUILDERS, BAKE_TEMPLATE = "builders", "bake"  # likewise, for bakes
+FAILING = {TEMPLATE: "provision-fails", BAKE_TEMPLATE: "bake-fails"}  # like those, but that their jobs fail
 JOB_TIMEOUT = 1800  # seconds; of the job templates
 TARGET_GROUP = "sample"
 HOOKS = {"rollcall-launch": "LAUNCHING", "rollcall-terminate": "TERMINATING"}  # as the samples call them
@@ -45,9 +46,13 @@ def furnish(tower: Tower) -> None:
     """Give a Tower what the samples, and the group of a lab that stays, need of it."""
     for inventory in (INVENTORY, BUILDERS):
         tower.add_inventory(inventory)
-    for template in (TEMPLATE, RETIRE_TEMPLATE):
-        tower.add_job_template(template, INVENTORY, timeout=JOB_TIMEOUT)
-    tower.add_job_template(BAKE_TEMPLATE, BUILDERS, timeout=JOB_TIMEOUT, ask_variables=True, project="playbooks")
+    tower.add_job_template(RETIRE_TEMPLATE, INVENTORY, timeout=JOB_TIMEOUT)
+    for template in (TEMPLATE, FAILING[TEMPLATE]):  # smoke tests run them in the inventory of builders
+        tower.add_job_template(template, INVENTORY, timeout=JOB_TIMEOUT, ask_inventory=True, ask_variables=True)
+    for template in (BAKE_TEMPLATE, FAILING[BAKE_TEMPLATE]):
+        tower.add_job_template(template, BUILDERS, timeout=JOB_TIMEOUT, ask_variables=True, project="playbooks")
+    for template in FAILING.values():
+        tower.break_template(template)
     tower.set_revision(BAKE_TEMPLATE, REVISION)
 
 

@@ -113,7 +113,7 @@ def shell_environment(cloud: Cloud) -> str:
 
 def how_to_use(record: Record, directory: Path) -> str:
     """What to type in another terminal, and where everything is."""
-    from lab.by_hand.scenes import INVENTORY, TEMPLATE
+    from lab.by_hand.scenes import BAKE_TEMPLATE, BUILDERS, FAILING, INVENTORY, TEMPLATE
     from lab.cloud import ACCOUNT, REGION, REPOSITORY
 
     if directory.is_relative_to(REPOSITORY):
@@ -133,6 +133,10 @@ Tower   {record.tower_url}/api/v2/   for example its hosts:
 curl -H "Authorization: Bearer $ROLLCALL_TOWER_TOKEN" $TOWER_URL/api/v2/hosts/
 Group   {GROUP}: at first one instance, no hooks, no tags. In Tower, for it:
         inventory {INVENTORY}, job template {TEMPLATE}
+Bakes   in inventory {BUILDERS}, by job template {BAKE_TEMPLATE}
+Faults  the jobs of {" and ".join(FAILING.values())} fail
+Alerts  what PagerDuty would have got:
+curl {record.alerts_url}
 Drift   rollcall reconcile: here it runs only when you run it
 Logs    {directory / "aws.log"}
 """

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.error import URLError
 
 from lab.interrupts import until_interrupted
 
@@ -83,6 +82,7 @@ def _run[S: Stage](demo: Demo[S]) -> int:
 def _play[S: Stage](demo: Demo[S], view: View, directory: Path) -> bool:
     """Set up, all scenes, the checks. Returns whether all went well."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from urllib3.exceptions import HTTPError
 
     from lab.cloud import Cloud, SamError, sam_build
     from lab.demo.stage import POOL
@@ -107,7 +107,7 @@ def _play[S: Stage](demo: Demo[S], view: View, directory: Path) -> bool:
     except SamError as error:
         (directory / "sam.log").write_text(str(error))
         trouble = f"{error}\nThis is also in {demo.logs}/sam.log"
-    except (URLError, BotoCoreError, ClientError) as error:
+    except (HTTPError, BotoCoreError, ClientError) as error:
         trouble = f"the embedded AWS does not answer as it should: {error}. See {demo.logs}/aws.log"
     if trouble:
         view.say(f"The demo did not come out: {trouble}", "bold red")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import urllib.request
 from collections.abc import Callable, Iterator
 from copy import replace
 from types import SimpleNamespace
@@ -77,6 +78,13 @@ def test_an_alert_opens_is_added_to_and_is_resolved(pagerduty: PagerDuty, channe
     assert [each.resolved for each in channels.pagerduty.alerts()] == [True]
     pagerduty.send(OPEN, SECONDS)
     assert [each.resolved for each in channels.pagerduty.alerts()] == [True, False]
+
+
+def test_people_can_read_the_alerts(pagerduty: PagerDuty, channels: AlertChannels) -> None:
+    pagerduty.send(OPEN, SECONDS)
+    with urllib.request.urlopen(channels.alerts_url) as answer:
+        [alert] = json.load(answer)["alerts"]
+    assert (alert["key"], alert["payload"]["summary"]) == (OPEN.key, channels.pagerduty.alerts()[0].payload["summary"])
 
 
 def test_an_alert_says_what_is_wrong_with_whom_and_where_to_look(pagerduty: PagerDuty, channels: AlertChannels) -> None:

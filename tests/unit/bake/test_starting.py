@@ -116,7 +116,12 @@ class Scene:
         self.builders.known = (*self.builders.known, World().instance("i-a", tags=tags))
 
     def run(self, only: Collection[str] | None = None, every: float | None = 300.0) -> BakeStarter:
-        starter = BakeStarter(
+        starter = self.starter()
+        starter.run(only, every)
+        return starter
+
+    def starter(self) -> BakeStarter:
+        return BakeStarter(
             self.executions,
             self.groups,
             self.builders,
@@ -126,8 +131,6 @@ class Scene:
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
-        starter.run(only, every)
-        return starter
 
 
 @pytest.fixture
@@ -140,6 +143,19 @@ def test_what_is_due_is_started_once_and_bakes_only_what_is_new(scene: Scene) ->
     assert [each.name for each in scene.run().outcome.started] == [DUE]
     assert scene.executions.known[DUE].request == {"group": "web", "only_if_new": True}
     assert scene.run().outcome.started == []
+
+
+def test_a_preview_finds_what_is_due_and_changes_nothing(scene: Scene) -> None:
+    scene.group("db", "weekly")
+    scene.group("web", SUNDAYS)
+    scene.instance("gone", until=NOW - LATE_AFTER)
+    outcome = scene.starter().preview(None, None)
+    assert [each.name for each in outcome.started] == [DUE]
+    assert list(outcome.errors) == ["bakes of group db"]
+    assert (scene.executions.known, scene.functions.sent) == ({}, [])
+    assert scene.starter().preview({"db"}, None).started == []
+    scene.executions.put(DUE, "SUCCEEDED")
+    assert scene.starter().preview(None, None).started == []
 
 
 @pytest.mark.parametrize("of", ["bake", "cycle", "refresh"])

@@ -112,6 +112,13 @@ def test_those_that_one_job_provisioned_are_one_entry_with_its_number() -> None:
     assert "fleet: added i-c: why" in printed
 
 
+def test_what_is_due_by_tags_is_named_with_why() -> None:
+    due = {"what": "bake", "group": "web", "name": "web-1-sched-2026-12-06", "reason": "it is due since 03:00"}
+    printed = shown(due=[due | {"state": "started"}, due | {"what": "cycle", "state": "waits"}])
+    assert "\n2 due by tags\n  started: bake web-1-sched-2026-12-06: it is due since 03:00\n" in printed
+    assert "  waits: cycle web-1-sched-2026-12-06: it is due since 03:00\n" in printed
+
+
 @pytest.mark.parametrize(
     ("groups", "command"),
     [

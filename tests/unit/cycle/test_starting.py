@@ -161,6 +161,18 @@ def test_what_is_due_is_started_once(world: World) -> None:
     assert world.executions.known[name].request == {"group": "web"}
 
 
+def test_a_preview_finds_what_is_due_and_changes_nothing(world: World) -> None:
+    world.groups.put("web", cycle=SUNDAYS)
+    world.groups.put("db", cycle="weekly")
+    world.groups.put("api", cycle=SUNDAYS, pinned="latest number api-old")
+    name = execution_name("web", "sched-2026-12-06")
+    outcome = world.starter.preview(None, None)
+    assert ([each.name for each in outcome.started], list(outcome.errors)) == ([name], ["cycles of group db"])
+    assert (world.executions.known, world.functions.sent) == ({}, [])
+    outcome = world.starter.preview({"web"}, None)  # the first is as good as started
+    assert ([each.name for each in outcome.started], [each.name for each in outcome.waiting]) == ([name], [name])
+
+
 def test_a_new_version_is_started_once_no_matter_how_its_cycle_ended(world: World) -> None:
     world.groups.put("web", ["6"], cycle="on-new-version")
     world.executions.put(execution_name("web", "v7"), "FAILED", 9000, group="web")

@@ -9,17 +9,26 @@ import pytest
 
 from rollcall.bake.defaults import bake_defaults
 from rollcall.doctor.bake_findings import bake_findings
-from rollcall.doctor.observations import BakeDefaults, ObservedGroup
+from rollcall.doctor.builder_findings import builder_findings
+from rollcall.doctor.coverage import coverage
+from rollcall.doctor.observations import BakeDefaults, BuildersInventory, ObservedGroup, ObservedTemplate
 from rollcall.doctor.observer import Observer
-from rollcall.domain.errors import AwsUnavailable, BadSettings
+from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.errors import AwsDenied, AwsUnavailable, BadSettings, TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.groups import Group
+from rollcall.domain.inventories import Inventory
+from rollcall.domain.jobs import JobTemplate, LaunchTerms
 from rollcall.domain.settings import StackNames
 from unit import observed
 from unit.cycle.preflights import details
+from unit.cycle.preflights import template as version
 from unit.fakes import REGION, Clock, FakeFleet, FakeTower
 
 HERE = replace(observed.HERE, cycles=True, bakes=True)
+TEMPLATE = JobTemplate(12, "bake", 8, asks_limit=True, asks_inventory=True, slices=1)
+BUILDERS = BuildersInventory(Inventory(8, "builders"), changeable=True)
+BAKES = ObservedTemplate(TEMPLATE, observed.TERMS)
 DEFAULTS = BakeDefaults(job_template="bake", inventory="builders")
 
 
@@ -29,10 +38,17 @@ def group(name: str = "web", **tags: str) -> ObservedGroup:
 
 
 def found(
-    *groups: ObservedGroup, defaults: BakeDefaults | BadSettings | AwsUnavailable | None = DEFAULTS, here: Any = HERE
+    *groups: ObservedGroup,
+    defaults: BakeDefaults | BadSettings | AwsUnavailable | None = DEFAULTS,
+    here: Any = HERE,
+    template: Any = BAKES,
+    inventory: Any = BUILDERS,
+    **seen_too: Any,
 ) -> dict[str, Finding]:
-    seen = observed.everything(*(groups or (group(),)), bakes={"web": defaults})
-    return observed.findings(seen, here, bake_findings)
+    tower = observed.tower(bake_templates={"bake": template}, bake_inventories={"builders": inventory})
+    own = {"bakes": {"web": defaults}, "tower": tower, "template_tags": {"lt-1": {TEMPLATE_TAG: TEMPLATE_ALLOWED}}}
+    seen = observed.everything(*(groups or (group(),)), **(own | seen_too))
+    return observed.findings(seen, here, bake_findings, builder_findings)
 
 
 def test_nothing_is_wrong_with_a_group_that_can_be_baked() -> None:
@@ -86,6 +102,77 @@ def test_a_tag_that_cannot_be_read_is_named() -> None:
     assert "tag rollcall:keep has 'many'" in finding.reason
 
 
+# The launch template
+
+
+def test_a_group_on_latest_would_launch_an_image_before_it_is_rolled_out() -> None:
+    one = replace(group(), details=details(configuration=version("$Latest")))
+    assert found(one).keys() == {"group web: baked on $Latest"}
+    assert found(replace(group(), details=details(configuration=version("$Default")))) == {}
+
+
+def test_a_launch_template_has_to_say_that_bakes_may_give_it_versions_or_its_arn_is_named() -> None:
+    [(key, finding)] = found(template_tags={"lt-1": {TEMPLATE_TAG: "false"}}).items()
+    assert key == "group web: template not allowed"
+    assert "aws ec2 create-tags --resources lt-1 --tags Key=rollcall:bake,Value=true" in finding.remedy
+    arn = f"arn:aws-cn:ec2:{HERE.region}:{HERE.account}:launch-template"
+    for named, known in ((f"{arn}/lt-1", 0), (f"{arn}/*", 0), (f"{arn}/lt-2", 1)):
+        assert len(found(template_tags={"lt-1": {}}, bake_template_arns=(named,))) == known
+
+
+def test_tags_that_could_not_be_read_are_named() -> None:
+    [(key, _)] = found(template_tags={"lt-1": AwsDenied("no")}).items()
+    assert key.startswith("launch templates: ")
+
+
+# Tower
+
+
+@pytest.mark.parametrize("what", ["template", "inventory"])
+def test_what_a_tag_names_has_to_be_there(what: str) -> None:
+    gone: dict[str, Any] = {what: BadSettings("no job template 'nosuch' in Tower: correct the tag")}
+    [(key, finding)] = found(**gone).items()
+    assert key == f"group web: tag rollcall:bake-{'job-template' if what == 'template' else 'inventory'}"
+    assert finding.severity == Severity.WARNING
+    assert finding.reason.startswith("no bake of it begins: no job template 'nosuch' in Tower")
+    away: dict[str, Any] = {what: TowerUnavailable("away")}
+    [(key, _)] = found(**away).items()
+    assert key.startswith("what tags of bakes name: ")
+
+
+@pytest.mark.parametrize(
+    ("template", "terms", "name"),
+    [
+        (replace(TEMPLATE, id=observed.TEMPLATE.id), observed.TERMS, "bakes with the provisioning template"),
+        (replace(TEMPLATE, asks_inventory=False, inventory_id=7), observed.TERMS, "bake template's inventory"),
+        (replace(TEMPLATE, asks_limit=False), observed.TERMS, "bake template: no prompt for limit"),
+        (replace(TEMPLATE, slices=2), observed.TERMS, "bake template: slices"),
+        (replace(TEMPLATE, job_type="check"), observed.TERMS, "bake template: not a run"),
+        (TEMPLATE, replace(observed.TERMS, startable=False), "role on bake template"),
+        (TEMPLATE, replace(observed.TERMS, needed=("a password",)), "bake template needs more"),
+    ],
+)
+def test_a_template_has_to_be_one_that_can_bake(template: JobTemplate, terms: LaunchTerms, name: str) -> None:
+    [(key, finding)] = found(template=ObservedTemplate(template, terms)).items()
+    assert key == f"group web: {name}"
+    assert finding.severity == Severity.WARNING
+    assert finding.reason.startswith("no bake of it begins: ")
+
+
+def test_a_template_that_is_fixed_to_the_inventory_for_builders_is_one() -> None:
+    assert found(template=ObservedTemplate(replace(TEMPLATE, asks_inventory=False), observed.TERMS)) == {}
+
+
+def test_the_token_has_to_be_allowed_to_add_builders() -> None:
+    assert found(inventory=replace(BUILDERS, changeable=False)).keys() == {"group web: role on bake inventory"}
+
+
+def test_what_is_examined_for_bakes_is_counted() -> None:
+    tower = observed.tower(bake_templates={"bake": BAKES}, bake_inventories={"builders": BUILDERS})
+    words = [*coverage(observed.everything(group(), tower=tower))]
+    assert "2 inventories and 2 job templates that tags name" in words
+
+
 # What is observed
 
 
@@ -127,3 +214,26 @@ def test_only_groups_with_a_tag_of_bakes_are_looked_at_and_only_in_a_stack_that_
     )
     seen = observer.observe(None, observed.stack())
     assert seen.bakes == {name: BakeDefaults() for name in names}
+
+
+def test_what_tags_of_bakes_name_is_looked_for_in_tower_and_the_launch_template_in_ec2() -> None:
+    tags = {"rollcall:bake-job-template": "bake", "rollcall:bake-inventory": "builders"}
+    reader: Any = observed.FakeAwsReader(group(**tags))
+    tower = FakeTower(Clock())
+    tower.templates["bake"] = TEMPLATE
+    observer = Observer(
+        HERE,
+        StackNames({}, {}, {}, {}, "", bake_template_arns=("arn",)),
+        tower,
+        FakeFleet(REGION),
+        reader,
+        chef=None,
+        tower_at=lambda _: tower,
+        seconds_left=lambda: 300.0,
+        bake_defaults=bake_defaults,
+    )
+    seen = observer.observe(None, observed.stack())
+    assert seen.bake_template_arns == ("arn",)
+    assert seen.template_tags == {"lt-1": {TEMPLATE_TAG: TEMPLATE_ALLOWED}}
+    assert seen.tower.bake_templates.keys() == {"bake"}
+    assert isinstance(seen.tower.bake_inventories["builders"], BadSettings)  # there is none in this Tower

@@ -12,7 +12,9 @@ from lab.by_hand.container import address_in, in_the_container, of_the_function,
 from lab.by_hand.lab import LabBusy, Record, running
 from lab.by_hand.samples import LAUNCHED_AT, NOW, TOKENS, Facts, filled
 from lab.by_hand.scenes import SAMPLES, SAMPLES_DIRECTORY, sample_of
+from lab.clock import StillClock
 from lab.cloud import ARCHITECTURE
+from lab.tower.embedded import Tower
 from rollcall_cli.commands.invoke import FUNCTIONS
 from rollcall_cli.invocation.events import SAMPLE_INSTANCE, values
 
@@ -126,6 +128,31 @@ def test_a_network_that_does_not_say_our_address_begins_with_it() -> None:
 
 
 # The lab that runs
+
+
+def test_its_banner_names_what_bakes_need_what_fails_and_where_alerts_can_be_read(tmp_path: Path) -> None:
+    from lab.by_hand.stay import how_to_use
+
+    words = how_to_use(Record(1, "http://a", "http://b", "http://c/alerts"), tmp_path)
+    assert "in inventory builders, by job template bake\n" in words
+    assert "the jobs of provision-fails and bake-fails fail\n" in words
+    assert "curl http://c/alerts\n" in words
+
+
+def test_jobs_of_its_failing_templates_fail_wherever_they_run() -> None:
+    from lab.by_hand.scenes import furnish
+
+    clock = StillClock()
+    tower = Tower(boot_time=0, job_time=1.0, clock=clock)
+    furnish(tower)
+    tower.add_host("builders", "i-builder")
+    tower.add_host("fleet", "i-new")
+    ended = {}
+    for template in ("bake", "bake-fails", "provision-fails"):
+        job = tower.run_playbook(template, "all")
+        clock.now += 60
+        ended[template] = next(each.status for each in tower.jobs() if each.id == job.id)
+    assert ended == {"bake": "successful", "bake-fails": "failed", "provision-fails": "failed"}
 
 
 def test_a_lab_runs_as_long_as_its_process_holds_it(tmp_path: Path) -> None:

@@ -172,6 +172,27 @@ def test_forks_with_other_layers_import_from_those(forks: Forks, tmp_path: Path)
 
 
 @LINUX
+def test_a_fork_has_the_models_of_the_sdk_in_memory_and_no_others(forks: Forks, layer: Path, tmp_path: Path) -> None:
+    script = """
+import builtins, json, sys
+from botocore import loaders
+opened = []
+for ending, method in list(loaders._JSON_OPEN_METHODS.items()):
+    loaders._JSON_OPEN_METHODS[ending] = lambda path, *how, method=method: (opened.append(path), method(path, *how))[1]
+loader = loaders.create_loader()
+counts = []
+for service in ("ec2", "autoscaling", "glacier"):
+    operations = loader.load_service_model(service, "service-2")["operations"]
+    counts.append([service, bool(operations), len(opened)])
+input()
+print(json.dumps(counts))
+print("heard", file=sys.stderr)
+"""
+    told = tell(run(forks, layer, tmp_path, script))
+    assert told == [["ec2", True, 0], ["autoscaling", True, 0], ["glacier", True, 1]]
+
+
+@LINUX
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 def test_a_fork_ends_when_it_is_told_to(end: str, forks: Forks, layer: Path, tmp_path: Path) -> None:
     fork = run(forks, layer, tmp_path, "print('ready', flush=True); input()")

@@ -143,6 +143,7 @@ PERMITTED = {
         "autoscaling:DescribeNotificationConfigurations",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
+        "ec2:DescribeLaunchTemplates",
         "elasticloadbalancing:DescribeTargetGroups",
         "events:DescribeRule",
         "events:ListTargetsByRule",

@@ -984,7 +984,7 @@ BAKE_STEPS = Machine("bake", {})
 
 def test_without_bakes_there_is_nothing_of_them() -> None:
     assert is_switch("RunsBakes", "Bakes")
-    own = {name for name in RESOURCES if name.startswith("Bake")} | {"ReconcileBakesPolicy"}
+    own = {name for name in RESOURCES if name.startswith("Bake")} | {"ReconcileBakesPolicy", "DoctorBakesPolicy"}
     assert conditional_on("RunsBakes") == own
     shown = {"Dashboard", "HealthAlarm", "AlertFunction", "ReconcileFunction", "CyclesPolicy"}  # each with Fn::If
     for name in own:  # nothing else depends on what may not be there

@@ -34,6 +34,7 @@ def test_a_run_that_finds_nothing_answers_with_its_inventories(world: World) -> 
         "findings": [],
         "stopped": [],
         "troubles": [],
+        "due": [],
         "left": 0,
         "left_out": {},
     }

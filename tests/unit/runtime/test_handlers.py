@@ -15,7 +15,14 @@ from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.run import StepAnswer
 from rollcall.cycle.starting import CyclesOutcome
 from rollcall.cycle.state import CycleResult
-from rollcall.domain.errors import AwsDenied, BadSettings, RefreshStillActive, Throttled, TowerUnavailable
+from rollcall.domain.errors import (
+    AwsDenied,
+    BadSettings,
+    RefreshStillActive,
+    RollcallError,
+    Throttled,
+    TowerUnavailable,
+)
 from rollcall.domain.objections import Objection
 from unit.cycle_news import EXECUTION, STATE, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
@@ -142,10 +149,11 @@ EVERY_FIVE = {"every": 5}
 
 
 class Starter:
-    """In the place of what starts cycles. asked: with what it was run."""
+    """In the place of what starts cycles. asked, previewed: with what it was run."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.asked: list[tuple[object, float | None]] = []
+        self.previewed: list[tuple[object, float | None]] = []
         self.outcome = CyclesOutcome()
         self._error = error
 
@@ -155,6 +163,13 @@ class Starter:
         if self._error:
             raise self._error
         self.outcome.errors["cycles of group db"] = BadSettings("tag rollcall:cycle is misspelt")
+        return self.outcome
+
+    def preview(self, only: object, every: float | None) -> CyclesOutcome:
+        self.previewed.append((only, every))
+        if isinstance(self._error, RollcallError):
+            raise self._error
+        self.outcome.started.append(DueCycle("web", "web-1-v7", "it is due"))
         return self.outcome
 
 
@@ -182,13 +197,36 @@ def test_a_run_starts_cycles_and_publishes_what_it_could_not_do_about_others(
     assert {each["cause"] for each in details} == {"reconcile: cycles of group db"}
 
 
-@pytest.mark.parametrize("event", [{"dry_run": True}, {"instances": ["i-0123456789abcdef0"]}])
-def test_a_dry_run_and_a_run_about_single_instances_start_no_cycle(
-    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter], event: dict[str, Any]
+def test_a_run_about_single_instances_starts_no_cycle(
+    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter]
 ) -> None:
     starter = cycles(Starter())
-    function("reconcile")(event)
-    assert starter.asked == []
+    answer = function("reconcile")({"instances": ["i-0123456789abcdef0"]})
+    assert (starter.asked, starter.previewed, answer["due"]) == ([], [], [])
+
+
+def test_a_run_answers_which_cycles_it_started_and_a_dry_run_which_it_would(
+    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter], world: World
+) -> None:
+    cycles(Starter())
+    started, failed = function("reconcile")(EVERY_FIVE)["due"]
+    assert started.items() >= {"what": "cycle", "state": "started", "group": "web"}.items()
+    assert failed.items() >= {"state": "failed", "name": "cycles of group db"}.items()
+    assert "is misspelt" in failed["reason"]
+    published = len(world.bus.published)
+    starter = cycles(Starter())
+    [would] = function("reconcile")({"dry_run": True, "groups": ["web"]})["due"]
+    assert (would["state"], would["name"], would["reason"]) == ("would start", "web-1-v7", "it is due")
+    assert (starter.asked, starter.previewed) == ([], [(frozenset({"web"}), None)])
+    assert len(world.bus.published) == published
+
+
+def test_a_dry_run_says_why_it_does_not_know_which_cycles_are_due(
+    function: Callable[[str], Handle], cycles: Callable[[Starter], Starter], world: World
+) -> None:
+    cycles(Starter(Throttled("slow down")))
+    [failed] = function("reconcile")({"dry_run": True})["due"]
+    assert (failed["state"], failed["reason"], world.bus.published) == ("failed", "slow down", [])
 
 
 def test_an_installation_without_cycles_does_not_even_load_them(

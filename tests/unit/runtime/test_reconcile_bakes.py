@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from rollcall.bake.due import DueBake
 from rollcall.bake.starting import BakesOutcome
-from rollcall.domain.errors import AwsDenied, BadSettings, Throttled
+from rollcall.domain.errors import AwsDenied, BadSettings, RollcallError, Throttled
 from unit.fakes import ACCOUNT, REGION
 
 from .test_handlers import EVERY_FIVE
@@ -25,10 +25,11 @@ MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
 
 
 class Starter:
-    """In the place of what starts bakes. asked: with what it was run."""
+    """In the place of what starts bakes. asked, previewed: with what it was run."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.asked: list[tuple[object, float | None]] = []
+        self.previewed: list[tuple[object, float | None]] = []
         self.outcome = BakesOutcome()
         self._error = error
 
@@ -41,6 +42,13 @@ class Starter:
         self.outcome.swept.append("i-a")
         self.outcome.retired.append("web")
         self.outcome.errors["bakes of group db"] = BadSettings("tag rollcall:bake is misspelt")
+        return self.outcome
+
+    def preview(self, only: object, every: float | None) -> BakesOutcome:
+        self.previewed.append((only, every))
+        if isinstance(self._error, RollcallError):
+            raise self._error
+        self.outcome.started.append(DueBake("web", "web-1-v7", "it is due"))
         return self.outcome
 
 
@@ -74,15 +82,36 @@ def test_a_run_starts_bakes_and_says_what_it_did_about_others(
     assert logged["the instance of a bake whose time is over is removed"] == "WARNING"
 
 
-@pytest.mark.parametrize("event", [{"dry_run": True}, {"instances": ["i-0123456789abcdef0"]}])
-def test_a_dry_run_and_a_run_about_single_instances_start_no_bake(
-    function: Callable[[str], Handle],
-    bakes: Callable[[Starter], Starter],
-    event: dict[str, Any],
+def test_a_run_about_single_instances_starts_no_bake(
+    function: Callable[[str], Handle], bakes: Callable[[Starter], Starter]
 ) -> None:
     starter = bakes(Starter())
-    function("reconcile")(event)
-    assert starter.asked == []
+    answer = function("reconcile")({"instances": ["i-0123456789abcdef0"]})
+    assert (starter.asked, starter.previewed, answer["due"]) == ([], [], [])
+
+
+def test_a_run_answers_which_bakes_it_started_and_a_dry_run_which_it_would(
+    function: Callable[[str], Handle], bakes: Callable[[Starter], Starter], world: World
+) -> None:
+    bakes(Starter())
+    started, failed = function("reconcile")(EVERY_FIVE)["due"]
+    assert started.items() >= {"what": "bake", "state": "started", "group": "web"}.items()
+    assert failed.items() >= {"state": "failed", "name": "bakes of group db"}.items()
+    assert "is misspelt" in failed["reason"]
+    published = len(world.bus.published)
+    starter = bakes(Starter())
+    [would] = function("reconcile")({"dry_run": True, "groups": ["web"]})["due"]
+    assert (would["state"], would["name"], would["reason"]) == ("would start", "web-1-v7", "it is due")
+    assert (starter.asked, starter.previewed) == ([], [(frozenset({"web"}), None)])
+    assert len(world.bus.published) == published
+
+
+def test_a_dry_run_says_why_it_does_not_know_which_bakes_are_due(
+    function: Callable[[str], Handle], bakes: Callable[[Starter], Starter], world: World
+) -> None:
+    bakes(Starter(Throttled("slow down")))
+    [failed] = function("reconcile")({"dry_run": True})["due"]
+    assert (failed["state"], failed["reason"], world.bus.published) == ("failed", "slow down", [])
 
 
 def test_an_installation_that_does_not_bake_does_not_even_load_it(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rollcall.workflow.schedule import LATE_MAX, Schedule, parse_schedule
+from rollcall.workflow.schedule import LATE_MAX, Schedule, in_words, parse_schedule
 
 
 def at(text: str) -> float:
@@ -31,6 +31,24 @@ def at(text: str) -> float:
 )
 def test_a_schedule_is_due_once_on_each_of_its_days(schedule: Schedule, now: str, last: str) -> None:
     assert schedule.last_before(at(now)).isoformat() == last
+
+
+@pytest.mark.parametrize(
+    ("schedule", "now", "after", "words"),
+    [
+        (Schedule(6, 3, 0), "2026-12-06T02:59:59", "2026-12-06T03:00:00+00:00", "Sun 2026-12-06 03:00 UTC"),
+        (Schedule(6, 3, 0), "2026-12-06T03:00:00", "2026-12-13T03:00:00+00:00", "Sun 2026-12-13 03:00 UTC"),
+        (
+            Schedule(0, 0, 30, "Europe/Berlin"),
+            "2026-12-06T02:00:00",
+            "2026-12-07T00:30:00+01:00",
+            "Sun 2026-12-06 23:30 UTC (00:30 Europe/Berlin)",
+        ),
+    ],
+)
+def test_the_next_moment_of_a_schedule_in_words(schedule: Schedule, now: str, after: str, words: str) -> None:
+    moment = schedule.next_after(at(now))
+    assert (moment.isoformat(), in_words(moment)) == (after, words)
 
 
 def test_between_two_moments_of_a_schedule_the_earlier_one_is_the_last_in_every_hour_of_a_year() -> None:

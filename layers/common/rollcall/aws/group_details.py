@@ -55,6 +55,17 @@ class GroupDetails(NamedTuple):
     service_role: str = ""
 
     @property
+    def launch_template(self) -> Mapping[str, Any]:
+        """Its launch template and version, of a mixed policy the base one; empty without any."""
+        policy = self.configuration.get("MixedInstancesPolicy")
+        found = (
+            policy["LaunchTemplate"]["LaunchTemplateSpecification"]
+            if policy
+            else self.configuration.get("LaunchTemplate")
+        )
+        return found or {}
+
+    @property
     def overrides(self) -> tuple[Mapping[str, Any], ...]:
         """Those of its mixed instances policy; none without one."""
         policy = self.configuration.get("MixedInstancesPolicy") or {}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rollcall.workflow.running import Turns
 
     from .due import DueBake
+    from .tag import BakeTag
 
 ENDED_BY_ITSELF = frozenset(BakeResult)  # errors of executions whose last step was taken: the bake's result
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
@@ -101,6 +102,18 @@ class BakeStarter:
             self._settle(self._builders.instances_of_bakes(), every)
         return self.outcome
 
+    def preview(self, only: Collection[str] | None, every: float | None) -> BakesOutcome:
+        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
+        for each in self._groups.tagged(GROUP_TAGS):
+            if only is None or each.group.name in only:
+                self._require_time()
+                try:
+                    if due := self._due(each, require_readable_tags(each.group), every):
+                        self._record_start(due)
+                except RollcallError as error:
+                    self.outcome.errors[f"bakes of group {each.group.name}"] = error
+        return self.outcome
+
     def _require_time(self) -> None:
         if self._seconds_left() < LEAST_TIME:
             raise NoTimeLeft("no time left in this run for bakes that are due; the next one starts them")
@@ -111,17 +124,23 @@ class BakeStarter:
         if self._retires(every):
             self._functions.send(self._function, retire_event(name))
             self.outcome.retired.append(name)
-        due = due_bake(name, tag, running.created, self._clock(), every) if tag else None
-        if due and self._executions.find(due.name) is None:
-            self._start(due)
+        if (due := self._due(running, tag, every)) and self._executions.start(due.name, due.request):
+            self._record_start(due)
 
-    def _start(self, due: DueBake) -> None:
-        """Start a bake, once it is its turn."""
-        if self._turns.is_taken(due.group):
+    def _due(self, running: RunningGroup, tag: BakeTag | None, every: float | None) -> DueBake | None:
+        """The bake of a group that is due and was not started before, once it is its turn."""
+        name = running.group.name
+        due = due_bake(name, tag, running.created, self._clock(), every) if tag else None
+        if due is None or self._executions.find(due.name) is not None:
+            return None
+        if self._turns.is_taken(name):
             self.outcome.waiting.append(due)
-        elif self._executions.start(due.name, due.request):
-            self._turns.take(due.group)
-            self.outcome.started.append(due)
+            return None
+        return due
+
+    def _record_start(self, due: DueBake) -> None:
+        self._turns.take(due.group)
+        self.outcome.started.append(due)
 
     def _retires(self, every: float | None) -> bool:
         """Whether this run is the first after a multiple of RETIRE_EVERY; one by hand never is."""

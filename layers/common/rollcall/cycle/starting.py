@@ -99,6 +99,18 @@ class CycleStarter:
                 self.outcome.errors[f"cycle {stopped.name}"] = error
         return self.outcome
 
+    def preview(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
+        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
+        for each in self._groups.tagged((CYCLE_TAG,)):
+            if PINNED_TAG not in each.group.tags and (only is None or each.group.name in only):
+                self._require_time()
+                try:
+                    if due := self._first_due(each, every):
+                        self._record_start(due)
+                except RollcallError as error:
+                    self.outcome.errors[f"cycles of group {each.group.name}"] = error
+        return self.outcome
+
     def _require_time(self) -> None:
         if self._seconds_left() < LEAST_TIME:
             raise NoTimeLeft("no time left in this run for cycles that are due; the next one starts them")
@@ -106,8 +118,8 @@ class CycleStarter:
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         if PINNED_TAG in running.group.tags:
             self._settle_pin(running)
-        else:
-            self._start_first(self._due(running, every))
+        elif (due := self._first_due(running, every)) and self._executions.start(due.name, due.request):
+            self._record_start(due)
 
     def _due(self, running: RunningGroup, every: float | None) -> Sequence[DueCycle]:
         tag = parse_cycle_tag(running.group)
@@ -122,17 +134,18 @@ class CycleStarter:
                 group = replace(group, version=version.number, description=version.description, running=frozenset(runs))
         return due_cycles(group, self._clock(), every)
 
-    def _start_first(self, due: Sequence[DueCycle]) -> None:
-        """Start the first that was not started before, once it is its turn: a group has one cycle at a time."""
-        for each in due:
-            if self._executions.find(each.name) is not None:
-                continue
-            if self._turns.is_taken(each.group):
-                self.outcome.waiting.append(each)
-            elif self._executions.start(each.name, each.request):
-                self._turns.take(each.group)
-                self.outcome.started.append(each)
-            return
+    def _first_due(self, running: RunningGroup, every: float | None) -> DueCycle | None:
+        """The first that was not started before, once it is its turn: a group has one cycle at a time."""
+        due = self._due(running, every)
+        first = next((each for each in due if self._executions.find(each.name) is None), None)
+        if first and self._turns.is_taken(first.group):
+            self.outcome.waiting.append(first)
+            return None
+        return first
+
+    def _record_start(self, due: DueCycle) -> None:
+        self._turns.take(due.group)
+        self.outcome.started.append(due)
 
     def _settle_pin(self, running: RunningGroup) -> None:
         """A pin that outlived its cycle by so long that nothing else will take it away."""

@@ -162,6 +162,14 @@ class AwsReader:
                 return False
         return bool(answer["status"] == "RUNNING")
 
+    # Bakes
+
+    def template_tags(self, template_id: str) -> Mapping[str, str]:
+        """The tags of a launch template."""
+        with aws_errors(f"DescribeLaunchTemplates {template_id}"):
+            found = self._client("ec2").describe_launch_templates(LaunchTemplateIds=[template_id])["LaunchTemplates"]
+        return {each["Key"]: each["Value"] for raw in found for each in raw.get("Tags", ())}
+
 
 def _group(raw: Any) -> ObservedGroup:
     name = raw["AutoScalingGroupName"]

@@ -1,18 +1,28 @@
 """What would make a bake of a group fail, or keep it from beginning: its tags, and what its stack may do. Pure.
 
-Doctor finds it for groups with a tag of bakes in a stack that bakes. What only Tower, or a dry run of a launch, could
-show is left to pre-flight (bake/).
+Doctor finds it for groups with a tag of bakes in a stack that bakes. What Tower says is in builder_findings; what only
+a dry run of a launch could show is left to pre-flight (bake/).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollcall.domain.bake_tags import BAKE_TAG, INVENTORY_TAG, JOB_TEMPLATE_TAG, TAG_EXAMPLE
+from rollcall.domain.bake_tags import (
+    BAKE_TAG,
+    INVENTORY_TAG,
+    JOB_TEMPLATE_TAG,
+    TAG_EXAMPLE,
+    TEMPLATE_ALLOWED,
+    TEMPLATE_TAG,
+)
 from rollcall.domain.errors import BadSettings, RollcallError
-from rollcall.domain.findings import Finding, warns, without_group
+from rollcall.domain.findings import Finding, Severity, warns, without_group
 from rollcall.domain.settings import OPT_IN_TAG
-from rollcall.domain.shell_commands import set_tag_command
+from rollcall.domain.shell_commands import command, set_tag_command
+
+from .arn_patterns import arn_like
+from .unread_findings import unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,16 +32,21 @@ if TYPE_CHECKING:
     from .observations import BakeDefaults, Observations, ObservedGroup
 
 
+LATEST = "$Latest"
+
+
 def bake_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
     """What is wrong with groups that are to be baked."""
     if not here.bakes or isinstance(observed.groups, RollcallError):
         return
+    yield from unread("launch templates", observed.template_tags, Severity.WARNING)
     for name, defaults in observed.bakes.items():
         group = observed.groups[name]
         if isinstance(defaults, BadSettings):
             yield _unreadable(group, defaults)
         elif defaults is not None and not isinstance(defaults, RollcallError) and not defaults.forbidden:
             yield from _of_group(group, defaults, observed.groups)
+            yield from _launch_template(group, observed, here)
             if defaults.rolls_out:
                 yield from _rolled_out(group, here)
 
@@ -76,6 +91,41 @@ def _of_group(group: ObservedGroup, defaults: BakeDefaults, groups: Mapping[str,
             "no bake of it begins: it has a launch configuration, which has no versions for an image",
             "give it a launch template",
         )
+
+
+def _launch_template(group: ObservedGroup, observed: Observations, here: Settings) -> Iterator[Finding]:
+    """Whether bakes may give its launch template versions, and what launches these."""
+    template = group.details.launch_template if group.details else {}
+    if template.get("Version") == LATEST:
+        yield warns(
+            f"group {group.name}",
+            "baked on $Latest",
+            "no bake of it begins: it launches the newest version of its launch template, which is an image that was "
+            "not rolled out yet, or failed to be",
+            "set the group's version to a number",
+        )
+    template_id = template.get("LaunchTemplateId", "")
+    tags = observed.template_tags.get(template_id)
+    if tags is None or isinstance(tags, RollcallError) or tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED:
+        return
+    if any(_names(each, template_id, here) for each in observed.bake_template_arns):
+        return
+    allow = command(
+        *("aws", "ec2", "create-tags", "--resources", template_id),
+        *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
+    )
+    yield warns(
+        f"group {group.name}",
+        "template not allowed",
+        f"no bake of it begins: bakes may add no version to launch template {template_id}",
+        f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
+    )
+
+
+def _names(pattern: str, template_id: str, here: Settings) -> bool:
+    """Whether one of BakeTemplateArns names a launch template of this account and Region, in whatever partition."""
+    partition = pattern.split(":")[1] if ":" in pattern else ""
+    return arn_like(pattern, f"arn:{partition}:ec2:{here.region}:{here.account}:launch-template/{template_id}")
 
 
 def _owner(inventory: str, groups: Mapping[str, ObservedGroup]) -> str:

@@ -24,8 +24,8 @@ def coverage(observed: Observations) -> Iterator[str]:
     tower = observed.tower
     yield _tower(tower)
     yield (
-        f"{_read(tower.inventories, 'inventory', 'inventories')} and "
-        f"{_read(tower.templates, 'job template')} that tags name"
+        f"{_read({**tower.bake_inventories, **tower.inventories}, 'inventory', 'inventories')} and "
+        f"{_read({**tower.bake_templates, **tower.templates}, 'job template')} that tags name"
     )
     yield _stack(observed.stack)
     if not observed.stack.notifies:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.findings import Finding, Severity
 
 from .bake_findings import bake_findings
+from .builder_findings import builder_findings
 from .chef_findings import chef_findings
 from .connection_findings import connection_findings
 from .coverage import coverage
@@ -54,6 +55,7 @@ FINDERS: tuple[Finder, ...] = (
     chef_findings,
     cycle_findings,
     bake_findings,
+    builder_findings,
 )
 WORST_FIRST = [Severity.BREAKS_LAUNCHES, Severity.WARNING]
 

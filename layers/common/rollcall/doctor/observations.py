@@ -203,6 +203,14 @@ class BakeDefaults:
 
 
 @dataclass(frozen=True)
+class BuildersInventory:
+    """An inventory for builders, and whether the token may change it."""
+
+    inventory: Inventory
+    changeable: OrError[bool]
+
+
+@dataclass(frozen=True)
 class ObservedInventory:
     """An inventory, whether the token may change it, its hosts, and how many its organization has and may have."""
 
@@ -241,7 +249,8 @@ class ObservedTower:
     root: the URL of its API; other_roots: those at which a Tower does answer, if none does there. ahead: by
     how many seconds its clock is before ours. inventories, templates: by how tags name them. job_timeout: of
     templates without one of their own, in seconds, 0 for none; None if the token may not read it. licence: how many
-    hosts there are and may be; None without a limit. sample: None if there is no instance in service.
+    hosts there are and may be; None without a limit. sample: None if there is no instance in service. bake_inventories,
+    bake_templates: those that tags of bakes name, likewise.
     """
 
     root: str
@@ -256,6 +265,8 @@ class ObservedTower:
     sample: OrError[HostSample] | None = None
     inventories: Mapping[str, OrError[ObservedInventory]] = field(default_factory=dict)
     templates: Mapping[str, OrError[ObservedTemplate]] = field(default_factory=dict)
+    bake_inventories: Mapping[str, OrError[BuildersInventory]] = field(default_factory=dict)
+    bake_templates: Mapping[str, OrError[ObservedTemplate]] = field(default_factory=dict)
 
     @property
     def answers(self) -> bool:
@@ -271,7 +282,8 @@ class Observations:
     the names of the requested ones, none for all. subscribers: the queues that are subscribed to a topic, by its
     ARN; kinds: of target groups, by ARN. chef: how many nodes the Chef server has, None if it was not read. at: when
     it was observed, in epoch seconds. cycles: of groups with a tag of cycles, by name; none in a stack without them.
-    bakes: what the tags of bakes say, likewise.
+    bakes: what the tags of bakes say, likewise. template_tags: of the launch templates of groups that are baked, by
+    their ids. bake_template_arns: the launch templates that bakes may change without a tag, ARNs or patterns.
     """
 
     stack: ObservedStack
@@ -286,6 +298,8 @@ class Observations:
     at: float = 0.0
     cycles: Mapping[str, ObservedCycle] = field(default_factory=dict)
     bakes: Mapping[str, OrError[BakeDefaults | None]] = field(default_factory=dict)
+    template_tags: Mapping[str, OrError[Mapping[str, str]]] = field(default_factory=dict)
+    bake_template_arns: tuple[str, ...] = ()
 
     def template(self, reference: str | None) -> ObservedTemplate | None:
         """A job template that a tag names; None where there is none, or it could not be read."""

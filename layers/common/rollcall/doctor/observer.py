@@ -22,6 +22,8 @@ from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
 from rollcall.tower.connection import TOWER_CALLS_AT_ONCE
 
 from .observations import (
+    BakeDefaults,
+    BuildersInventory,
     HostSample,
     Observations,
     ObservedCycle,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .aws_reader import AwsReader
-    from .observations import BakeDefaults, CycleDefaults, ObservedGroup, OptedInGroup, OrError
+    from .observations import CycleDefaults, ObservedGroup, OptedInGroup, OrError
 
 SAMPLE_MAX = 150  # instances that are searched for in every inventory: two requests
 INVENTORIES_MAX = 20  # beside those that tags name, for which it is read whether the token may change them
@@ -103,9 +105,10 @@ class Observer:
         groups = self._with_hooks(groups)
         opted_in, unreadable_tags = opted_in_and_unreadable(groups.values())
         topics = notified_topics(groups.values())
+        bakes = self._bakes(groups)
         return Observations(
             stack=stack,
-            tower=self._observe_tower(opted_in),
+            tower=self._observe_tower(opted_in, [each for each in bakes.values() if isinstance(each, BakeDefaults)]),
             groups=groups,
             opted_in=opted_in,
             unreadable_tags=unreadable_tags,
@@ -115,7 +118,9 @@ class Observer:
             chef=self._observe_chef(opted_in),  # last, for it only warns, and one that does not answer takes its time
             at=time.time(),
             cycles=self._cycles(groups),
-            bakes=self._bakes(groups),
+            bakes=bakes,
+            template_tags=self._each(_templates(groups, bakes), self._aws.template_tags, AWS_CALLS_AT_ONCE),
+            bake_template_arns=self._names.bake_template_arns,
         )
 
     # Calls that may fail
@@ -235,7 +240,7 @@ class Observer:
 
     # Tower
 
-    def _observe_tower(self, opted_in: Collection[OptedInGroup]) -> ObservedTower:
+    def _observe_tower(self, opted_in: Collection[OptedInGroup], bakes: Collection[BakeDefaults] = ()) -> ObservedTower:
         tower = self._tower
         version = self._try(tower.version)
         observed = ObservedTower(tower.root, version, ahead=tower.now() - time.time())
@@ -256,7 +261,21 @@ class Observer:
             inventories=inventories,
             templates=self._each(templates_named(opted_in), self._template, TOWER_CALLS_AT_ONCE),
             sample=self._sample(opted_in, named),
+            bake_inventories=self._each(
+                {each.inventory for each in bakes if each.inventory}, self._builders, TOWER_CALLS_AT_ONCE
+            ),
+            bake_templates=self._each(
+                {each.job_template for each in bakes if each.job_template}, self._bake_template, TOWER_CALLS_AT_ONCE
+            ),
         )
+
+    def _builders(self, reference: str) -> BuildersInventory:
+        inventory = self._tower.inventory(reference)
+        return BuildersInventory(inventory, self._in_time(lambda: self._tower.may_change(inventory)))
+
+    def _bake_template(self, reference: str) -> ObservedTemplate:
+        template = self._tower.job_template(reference)
+        return ObservedTemplate(template, self._in_time(lambda: self._tower.launch_terms(template)))
 
     def _inventory(self, reference: str) -> ObservedInventory:
         inventory = self._tower.inventory(reference)
@@ -298,3 +317,9 @@ class Observer:
 
     def _answers(self, url: str) -> bool:
         return not isinstance(self._try(self._tower_at(url).version), RollcallError)
+
+
+def _templates(groups: Mapping[str, ObservedGroup], baked: Collection[str]) -> set[str]:
+    """The ids of the launch templates of groups that are baked."""
+    details = [each for name in baked if (each := groups[name].details)]
+    return {each.launch_template["LaunchTemplateId"] for each in details if "LaunchTemplateId" in each.launch_template}

@@ -75,6 +75,7 @@ class StackNames(NamedTuple):
     notification_topic: the ARN of the topic that the queues are subscribed to, alarm_topic: of the user's own that
     alarms go to; each empty if there is none. notifying_topics: ARNs, or patterns of them, of further topics that may
     send to the queues. cycle_machine: the ARN of the state machine Cycle, empty in a stack without.
+    bake_template_arns: of launch templates that bakes may change without a tag, or patterns of them.
     """
 
     rules: Mapping[str, str]
@@ -86,6 +87,7 @@ class StackNames(NamedTuple):
     notifying_topics: tuple[str, ...] = ()
     alarm_topic: str = ""
     cycle_machine: str = ""
+    bake_template_arns: tuple[str, ...] = ()
     topics: Mapping[str, str] = EMPTY_MAPPING
 
     @property
@@ -154,6 +156,7 @@ def read_stack_names(environment: Mapping[str, str]) -> StackNames:
             notifying_topics=read_topics(environment.get("NOTIFYING_TOPICS", "")),
             alarm_topic=environment.get("ALARM_TOPIC", ""),
             cycle_machine=environment.get("CYCLE_MACHINE", ""),
+            bake_template_arns=read_topics(environment.get("BAKE_TEMPLATE_ARNS", "")),
         )
         return _with_alert(names, environment) if "ALERT_QUEUE_URL" in environment else names
 

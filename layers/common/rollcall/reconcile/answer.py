@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain.answer_limit import cut_to_answer_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rollcall.domain.inventories import Inventory
 
@@ -20,16 +20,16 @@ type Json = dict[str, Any]
 LISTED_MAX = 2000  # of each kind
 
 
-def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
-    """A run's answer. Its fields:
+def run_answer(outcome: RunOutcome, due: Sequence[Json] = (), *, dry_run: bool, seconds: float) -> Json:
+    """A run's answer. due: an entry for each cycle and bake that is due by tags. Its fields:
 
     failed: the removal limit stopped something, or something failed: the operator has to act. seconds: the run took.
     inventories: the summary of each. nodes: numbers of those in Chef. steps: what was done, each with the id of the
     job that was launched on its instance, or null; in a dry run what would be done.
     instances: for each that was requested, whether it is settled, and why (not): see result.InstanceResult.
     findings: what the operator should know, and nothing was done about. stopped: removals that the removal limit did
-    not let through. troubles: what failed, and why. left: steps left to the next run. left_out: how many more of a list
-    there are, for long ones are cut.
+    not let through. troubles: what failed, and why. due: as given. left: steps left to the next run. left_out: how many
+    more of a list there are, for long ones are cut.
     """
     nodes = outcome.nodes
     about: dict[str, list[Any]] = {
@@ -39,7 +39,7 @@ def run_answer(outcome: RunOutcome, *, dry_run: bool, seconds: float) -> Json:
         ],
         "instances": [(each, asdict(answer)) for each, answer in outcome.instance_results.items()],
     }
-    lists = _lists(outcome, dry_run=dry_run)
+    lists = _lists(outcome, dry_run=dry_run) | {"due": list(due)}
     kept = cut_to_answer_limit(about | {name: each[:LISTED_MAX] for name, each in lists.items()})
     left_out = {name: len(each) - len(kept[name]) for name, each in (about | lists).items()}
     return {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EVERY = "every"  # the word of a tag
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -30,11 +33,12 @@ class Schedule(NamedTuple):
         A wall clock time that the change to summer time leaves out is that much later on that day; of one that comes
         twice the first counts (PEP 495). So there is one on each of its days.
         """
-        zone = ZoneInfo(self.zone)
-        today = datetime.fromtimestamp(now, zone).date()
-        days = (today - timedelta(days=back) for back in range(9))  # this day a week ago may be needed, and is enough
-        moments = (self._on(day, zone) for day in days if self.weekday in (None, day.weekday()))
+        moments = self._moments(now, range(0, -9, -1))  # this day a week ago may be needed, and is enough
         return next(each for each in moments if each.timestamp() <= now)
+
+    def next_after(self, now: float) -> datetime:
+        """Its first moment after now (epoch seconds), in its time zone."""
+        return next(each for each in self._moments(now, range(9)) if each.timestamp() > now)
 
     def due(self, created: float, now: float, every: float | None) -> datetime | None:
         """Its latest moment, if what it starts is due since then; None if it is too late for that, or nothing was.
@@ -48,8 +52,23 @@ class Schedule(NamedTuple):
             return None
         return moment
 
+    def _moments(self, now: float, days: range) -> Iterator[datetime]:
+        """Its moments on these days, counted from today."""
+        zone = ZoneInfo(self.zone)
+        today = datetime.fromtimestamp(now, zone).date()
+        on = (today + timedelta(days=each) for each in days)
+        return (self._on(day, zone) for day in on if self.weekday in (None, day.weekday()))
+
     def _on(self, day: date, zone: ZoneInfo) -> datetime:
         return datetime(day.year, day.month, day.day, self.hour, self.minute, tzinfo=zone)
+
+
+def in_words(moment: datetime) -> str:
+    """A moment of a schedule as operators read it: "Sun 2026-12-06 02:00 UTC (03:00 Europe/Berlin)"."""
+    in_utc = moment.astimezone(UTC)
+    words = f"{DAYS[in_utc.weekday()].capitalize()} {in_utc:%Y-%m-%d %H:%M} UTC"
+    zone = str(moment.tzinfo)
+    return words if zone == "UTC" else f"{words} ({moment:%H:%M} {zone})"
 
 
 def parse_schedule(text: str) -> Schedule:

@@ -10,10 +10,14 @@ from rollcall_cli.status.surroundings import LastRun, SeenQueue, Surroundings
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rollcall.alerting.incident import Incident
+    from rollcall.aws.tagged_groups import RunningGroup
     from rollcall.domain.errors import RollcallError
     from rollcall_cli.status.bakes import RunningBake
     from rollcall_cli.status.cycles import RunningCycle
+    from rollcall_cli.status.group_work import LastEnd
     from rollcall_cli.status.reading import Status
     from rollcall_cli.status.surroundings import SeenAlarm
     from rollcall_cli.status.waits import Shown, Wait
@@ -43,6 +47,8 @@ class FakeSurroundings(Surroundings):
         self.known_run = LastRun(now - 60, 900)
         self.known_cycles: tuple[RunningCycle, ...] | None = None
         self.known_bakes: tuple[RunningBake, ...] | None = None
+        self.known_ends: tuple[LastEnd, ...] = ()
+        self.known_groups: list[RunningGroup] = []
         self.failing: dict[str, RollcallError] = {}
 
     def _asked(self, method: str) -> None:
@@ -72,6 +78,14 @@ class FakeSurroundings(Surroundings):
     def bakes(self) -> tuple[RunningBake, ...] | None:
         self._asked("bakes")
         return self.known_bakes
+
+    def ends(self, groups: Collection[str]) -> tuple[LastEnd, ...]:
+        self._asked("ends")
+        return tuple(each for each in self.known_ends if each.group in groups)
+
+    def running_groups(self) -> list[RunningGroup]:
+        self._asked("running_groups")
+        return self.known_groups
 
     def last_run(self) -> LastRun:
         self._asked("last_run")
