@@ -5,20 +5,21 @@ A picture on a terminal, else a line for each change. Progress goes to stderr.
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 
 from rollcall_cli.cycling.following import Lines as CycleLines
 from rollcall_cli.cycling.picture import picture as cycle_picture
-from rollcall_cli.screen import progress_line
-from rollcall_cli.workflows.live_picture import LivePicture
+from rollcall_cli.workflows.lines import ChangeLines
+from rollcall_cli.workflows.live_picture import LivePicture, on_terminal
 
 from .picture import picture
 from .words import changes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
     from rollcall_cli.workflows.following import Display
@@ -26,27 +27,23 @@ if TYPE_CHECKING:
     from .executions import BakeExecution
 
 
-class Lines:
+class Lines(ChangeLines["BakeExecution"]):
     """A line for each change, where there is no terminal."""
 
     def __init__(self) -> None:
-        self._before: BakeExecution | None = None
+        super().__init__()
         self._cycle = CycleLines()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
+    def changes(self, before: BakeExecution | None, now: BakeExecution) -> Iterable[str]:
+        """What has changed in the bake."""
+        return changes(before, now)
 
     def show(self, execution: BakeExecution) -> None:
-        for words in changes(self._before, execution):
-            progress_line(words)
+        """Show what has changed since the last time, in its cycle, too."""
+        super().show(execution)
         if execution.cycle is not None:
             self._cycle.show(execution.cycle)
-        self._before = execution
-
-    def say(self, words: str) -> None:
-        progress_line(words)
+            self.warned |= self._cycle.warned
 
 
 class Picture(LivePicture["BakeExecution"]):
@@ -63,6 +60,4 @@ class Picture(LivePicture["BakeExecution"]):
 
 def display() -> Display[BakeExecution]:
     """Where this run shows its progress: a picture only where nothing else reads what is printed."""
-    if sys.stdout.isatty() and sys.stderr.isatty():
-        return Picture(Console(stderr=True, highlight=False, markup=False))
-    return Lines()
+    return on_terminal(Picture) or Lines()

@@ -1,11 +1,8 @@
-"""The versions that a group can go back to, as an operator sees them, and the one that is chosen."""
+"""The versions that a group can go back to, and the one that is chosen."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.bake.kept import KeptVersion, chosen_target, default_target, kept_versions
 from rollcall.cycle.version_plan import running_counts
@@ -19,32 +16,39 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollcall.aws.group_details import GroupDetails
+    from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
     from rollcall.bake.bake_aws import BakeAws
 
-type Json = dict[str, Any]
-
-TO_READ = "autoscaling:DescribeAutoScalingGroups, ec2:DescribeImages and ec2:DescribeLaunchTemplateVersions"
+TO_READ = (
+    "autoscaling:DescribeAutoScalingGroups, autoscaling:DescribeInstanceRefreshes, ec2:DescribeImages and "
+    "ec2:DescribeLaunchTemplateVersions"
+)
 NOTHING = "Nothing was changed."
-HEADINGS = ("version", "made", "image", "base image", "project", "smoke", "roll-out", "")
 
 
 class Kept(NamedTuple):
     """What a group can go back to, the newest first. present: the number of the version that it launches now.
 
-    others: how many of its instances run another.
+    others: how many of its instances run another. rolling_out: the one that a cycle, or another refresh, brings
+    at this moment; empty without one.
     """
 
     versions: Sequence[KeptVersion]
     present: str
     others: int = 0
+    rolling_out: str = ""
 
     @property
     def default(self) -> KeptVersion | None:
         """What it goes back to where nothing is chosen."""
         return default_target(self.versions, self.present)
 
+    def is_left(self, version: KeptVersion) -> bool:
+        """Whether the group has run a newer version than that it launches, and was cycled away from it."""
+        return version.succeeded and int(version.number) > int(self.present) and version.number != self.rolling_out
 
-def read_kept(aws: BakeAws, group: str) -> Kept:
+
+def read_kept(aws: BakeAws, refreshes: InstanceRefreshes, group: str) -> Kept:
     """What a group can go back to. Raises NotRun."""
     try:
         details = aws.details(group)
@@ -54,9 +58,16 @@ def read_kept(aws: BakeAws, group: str) -> Kept:
             raise NotRun(_why_none(group, exists=details is not None, has_template=bool(template)))
         others = _others(details, own.number) if details else 0
         images, versions = aws.images_made_for(group), aws.versions(own.template_id)
-        return Kept(kept_versions(images, versions, own.number, others), own.number, others)
+        kept = kept_versions(images, versions, own.number, others)
+        return Kept(kept, own.number, others, _rolling_out(refreshes.active(group)))
     except RollcallError as error:
         raise NotRun(f"{in_words(error, TO_READ)}\n{NOTHING}") from error
+
+
+def _rolling_out(refresh: Refresh | None) -> str:
+    """The version that an instance refresh brings; empty where it names none."""
+    wanted = refresh.desired_configuration if refresh else None
+    return str(base_template(wanted).get("Version", "")) if wanted else ""
 
 
 def _others(details: GroupDetails, present: str) -> int:
@@ -95,17 +106,20 @@ def target_of(kept: Kept, group: str, chosen: str | None) -> KeptVersion:
 
 
 def _no_default(kept: Kept, group: str, shows: str) -> str:
-    """That nothing is chosen by itself, and the commands of what an operator may choose."""
-    older = (each.number for each in kept.versions if int(each.number) < int(kept.present) and not each.why_not)
-    cycle = command("rollcall", "cycle", "--version", next(older, "NUMBER"), *operand(group))
-    partly = f" {_others_words(kept)}; --to {kept.present} brings all to {kept.present}." if kept.others else ""
+    """That there is no version before, and the commands of what an operator may choose."""
+    older = [each for each in kept.versions if int(each.number) < int(kept.present) and not each.why_not]
+    known = "that it is known to have run" if older else "that is kept"
+    partly = f" {others_words(kept)}; --to {kept.present} brings all to {kept.present}." if kept.others else ""
+    number = older[0].number if older else "NUMBER"
+    cycle = command("rollcall", "cycle", "--version", number, *operand(group))
     return (
-        f"Of no version before {kept.present} that can be launched it is known that group {group!r} has run it. "
+        f"Group {group!r} has no earlier version to go back to: there is none before {kept.present} {known}. "
         f"{NOTHING}{partly} To go to one all the same: {cycle}. {shows}"
     )
 
 
-def _others_words(kept: Kept) -> str:
+def others_words(kept: Kept) -> str:
+    """How many instances run another version than the group launches."""
     if kept.others == 1:
         return "1 instance runs another version"
     return f"{kept.others} instances run another version"
@@ -116,40 +130,6 @@ def question(kept: Kept, group: str, target: KeptVersion) -> str:
     made = f"made {moment(target.created)}" + ("" if target.is_baked else ", not by a bake")
     image = f"version {target.number} (image {target.image or 'of a parameter'}, {made})"
     if target.is_present:
-        return f"Cycle group {group!r} to the version that it is on, {image}? {_others_words(kept)}."
-    others = f" {_others_words(kept)}; --to {kept.present} brings all to {kept.present}." if kept.others else ""
+        return f"Cycle group {group!r} to the version that it is on, {image}? {others_words(kept)}."
+    others = f" {others_words(kept)}; --to {kept.present} brings all to {kept.present}." if kept.others else ""
     return f"Cycle group {group!r} from version {kept.present} back to {image}?{others}"
-
-
-def table(kept: Kept) -> Table:
-    """The list for an operator."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in HEADINGS:
-        made.add_column(heading, no_wrap=True)
-    for each in kept.versions:
-        row = (each.number, moment(each.created), each.image, each.base_image, each.project_revision[:12])
-        made.add_row(*row, each.smoke, each.roll_out, Text(_note(kept, each)))
-    return made
-
-
-def _note(kept: Kept, each: KeptVersion) -> str:
-    if each.is_present:
-        return "the group is on it" + (f"; {_others_words(kept)}" if kept.others else "")
-    notes = [] if each.is_baked else ["not made by a bake"]
-    if each.why_not:
-        notes.append(each.why_not)
-    if each == kept.default:
-        notes.append("rollback goes here")
-    return "; ".join(notes)
-
-
-def answer_of(kept: Kept, group: str) -> Json:
-    """The list for a program. Times in epoch seconds."""
-    default = kept.default
-    return {
-        "group": group,
-        "present": kept.present,
-        "others": kept.others,
-        "default": default.number if default else None,
-        "versions": [each._asdict() | {"why_not": each.why_not or None} for each in kept.versions],
-    }

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from rollcall.bake.state import Phase
+from rollcall.bake.state import BakeResult, Phase
 from rollcall_cli.times import shortly
 
-from .words import base_words, builder_words, job_words, version_words
+from .words import PHASES, base_parts, builder_words, job_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +26,12 @@ STAGES = (  # what a bake comes through, in a word each; of those in between the
     (Phase.LAUNCHING, "builder"),
     (Phase.PROVISIONING, "playbook"),
     (Phase.IMAGING, "image"),
-    (Phase.SMOKE, "smoke test"),
+    (Phase.SMOKE, "smoke"),
     (Phase.VERSION, "version"),
     (Phase.ROLLING_OUT, "roll-out"),
-    (Phase.RETIRING, "old images"),
+    (Phase.RETIRING, "clean-up"),
 )
-DONE, NOW, AHEAD = "green", "bold yellow", "bright_black"  # styles
+DONE, NOW, AHEAD, BAD = "green", "bold yellow", "bright_black", "bold red"  # styles
 INDENT = "  "
 
 
@@ -44,7 +44,7 @@ def _rows(execution: BakeExecution, since: float) -> Iterator[Text]:
     state = execution.state
     yield Text("; ".join(filter(None, (str(execution.request.get("group", "")), execution.name))), style="bold")
     phase = state.phase if state else Phase.PREFLIGHT
-    yield stages(phase)
+    yield stages(phase, state)
     passed = execution.seconds + since
     in_phase = execution.read + since - state.phase_since if state and state.phase_since else passed
     yield Text(f"{phase}, for {shortly(max(0.0, in_phase))}; {shortly(passed)} so far")
@@ -54,21 +54,37 @@ def _rows(execution: BakeExecution, since: float) -> Iterator[Text]:
         yield Text(f"a step of the bake failed, and is tried again: {execution.failing}", style="yellow")
 
 
-def stages(phase: Phase) -> Text:
-    """The stages in a row: what is done, what is under way, what is ahead."""
-    order = list(Phase)
-    reached = max((number for number, (each, _) in enumerate(STAGES) if order.index(each) <= order.index(phase)))
-    over = phase in (Phase.PUTTING_BACK, Phase.ENDED)
+def stages(phase: Phase, state: BakeState | None = None) -> Text:
+    """The stages in a row: what is done, what is under way, what is ahead; of a bake that is over where it failed."""
+    is_over = phase in (Phase.PUTTING_BACK, Phase.ENDED)
+    last = _last_phase(state) if is_over and state else phase
+    reached = max(number for number, (each, _) in enumerate(STAGES) if PHASES.index(each) <= PHASES.index(last))
+    at = NOW if not is_over else DONE if state and state.result and state.result.went_well else BAD
     parts: list[tuple[str, str]] = []
     for number, (_, word) in enumerate(STAGES):
-        style = AHEAD if over or number > reached else NOW if number == reached else DONE
+        style = DONE if number < reached else at if number == reached else AHEAD
         parts += [(" > ", AHEAD), (word, style)] if parts else [(word, style)]
     return Text.assemble(*parts)
 
 
+def _last_phase(state: BakeState) -> Phase:
+    """The phase that a bake had come to before its end, by what it has made."""
+    if state.result == BakeResult.SUCCEEDED:
+        return Phase.RETIRING
+    made = (
+        (Phase.ROLLING_OUT, state.cycle),
+        (Phase.VERSION, state.version),
+        (Phase.SMOKE, state.smoke or state.smoke_instance),
+        (Phase.IMAGING, state.image_id),
+        (Phase.PROVISIONING, state.job is not None),
+        (Phase.LAUNCHING, state.builder),
+    )
+    return next((phase for phase, is_made in made if is_made), Phase.PREFLIGHT)
+
+
 def _known(state: BakeState) -> Iterator[str]:
     if state.base_image.id:
-        yield base_words(state)
+        yield from base_parts(state)
     if state.builder and not state.image_id:
         yield builder_words(state)
     if state.job is not None and not state.image_id:

@@ -10,28 +10,31 @@ import boto3
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.domain.errors import RollcallError
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.cycling.executions import CycleExecutions
 from rollcall_cli.cycling.refresh import NOTHING, Stop, active, require_its_own, stop, with_refresh
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
-from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE, NoResource, physical_id
+from rollcall_cli.workflows.endings import CANCELLED, code_of
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
-from . import listing
+from .ending import answer_of, ending_of
 from .executions import BakeExecution, BakeExecutions
 from .following import display
-from .words import answer_of, code_of, ending_of
+from .listing import listed
 
 if TYPE_CHECKING:
     from rollcall.bake.state import BakeState
     from rollcall_cli.cycling.executions import CycleExecution
-    from rollcall_cli.cycling.words import Ending
     from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.endings import Ending
     from rollcall_cli.workflows.executions import Execution
     from rollcall_cli.workflows.following import Display
+    from rollcall_cli.workflows.listing import Listed
 
 TO_STOP = "states:StopExecution"
 CAUSE = "rollcall bake --cancel"
@@ -59,7 +62,7 @@ def bake_executions(stack: str) -> BakeExecutions:
 class BakeRun(WorkflowRun[BakeExecution]):
     """One run of the command. group: empty for the list. key: as the operator gave it."""
 
-    noun = "bake"
+    noun, done = "bake", "baked"
 
     def __init__(self, executions: BakeExecutions, group: str, key: str | None, given: Given, *, as_json: bool) -> None:
         super().__init__(executions, group, key, given, lambda seconds: sleep(seconds), as_json=as_json)
@@ -75,31 +78,15 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
     def ending(self, execution: BakeExecution) -> Ending:
         """How it ended, for an operator."""
-        return ending_of(execution)
+        return ending_of(execution, self._given)
 
     def answer(self, execution: BakeExecution, url: str, *, attached: bool) -> dict[str, Any]:
         """How it ended, for a program."""
         return answer_of(execution, url, attached=attached)
 
-    def code(self, execution: BakeExecution) -> ExitCode:
-        """What the command ends with."""
-        return code_of(execution)
-
-    def list_latest(self) -> ExitCode:
-        """The last bakes of all groups."""
-        bakes = [listing.listed(each) for each in self._asked(self._latest)]
-        if self._as_json:
-            print_json(listing.answer_of(bakes))
-        elif bakes:
-            console().print(listing.table(bakes))
-        else:
-            print("No group was baked in the last 90 days.")
-        return ExitCode.OK
-
-    def _latest(self) -> list[Execution[BakeState]]:
-        """The last bakes; those that are over with their last state, which has image and version."""
-        found = self._bakes.latest(listing.LISTED)
-        return [each if each.running else self._bakes.with_state(each) for each in found]
+    def listed(self, execution: Execution[BakeState]) -> Listed:
+        """It as the list shows it."""
+        return listed(execution)
 
     def cancel(self, questions: Questions) -> ExitCode:
         """Stop the bake that runs; the bake function then terminates what it has launched.
@@ -110,16 +97,21 @@ class BakeRun(WorkflowRun[BakeExecution]):
         if arn is None:
             raise NotRun(f"No bake runs for group {self._group!r}: nothing was changed.")
         bake = self._asked(lambda: self._bakes.read_whole(arn))
-        rolling_out = bake.cycle if bake.cycle is not None and bake.cycle.running else None
-        question = OF_ROLL_OUT if rolling_out else QUESTION
+        if bake.cycle is not None and not bake.cycle.running:
+            back = f" To go back, once the bake has ended: {self._back()}" if code_of(bake.cycle) == ExitCode.OK else ""
+            raise NotRun(f"Too late: the roll-out for group {self._group!r} is over. {NOTHING}{back}")
+        question = OF_ROLL_OUT if bake.cycle is not None else QUESTION
         if not questions.agree(question.format(group=self._group)):
-            progress_line("Nothing was changed.")
+            progress_line(NOTHING)
             return ExitCode.NOT_RUN
-        if rolling_out:
+        if bake.cycle is not None:
             self._stop_cycle(arn)
         else:
             self._stop_execution(arn)
-        return self._follow(Started(arn, attached=True))
+        return self._follow(Started(arn, attached=True), stopped=CANCELLED)
+
+    def _back(self) -> str:
+        return command("rollcall", "rollback", *self._given.rollcall, *operand(self._group))
 
     def _stop_execution(self, arn: str) -> None:
         try:
@@ -127,6 +119,7 @@ class BakeRun(WorkflowRun[BakeExecution]):
         except RollcallError as error:
             raise NotRun(in_words(error, TO_STOP)) from error
         note_change()
+        progress_line("The bake is stopped.")
 
     def _stop_cycle(self, arn: str) -> None:
         """Cancel the refresh alone: the cycle and the bake see that, record it, and end."""
@@ -139,5 +132,5 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
         execution = self._asked(lambda: with_refresh(cycle, self._sleep))
         refreshes = InstanceRefreshes(arn.split(":")[3])
-        require_its_own(execution, active(refreshes, self._group))
-        stop(refreshes, self._group, Stop.CANCEL)
+        require_its_own(execution, active(refreshes, self._group), self._back())
+        stop(refreshes, execution, Stop.CANCEL, self._back())

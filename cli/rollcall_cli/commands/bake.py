@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,13 +12,7 @@ from rollcall_cli.baking.run import BakeRun, bake_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun
-from rollcall_cli.workflows.run import require_own_key
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-AT_ONCE = "{} and {} are two things: name one."
+from rollcall_cli.workflows.ways import agreed, require_one_way
 
 
 def bake(
@@ -30,101 +24,100 @@ def bake(
     base_image: Annotated[
         str | None,
         typer.Option(
-            metavar="IMAGE", help="to begin with: current, an image's id, or ssm:NAME of a parameter; else the tag's"
+            metavar="IMAGE",
+            help="what to start from: current, an image's id, or ssm:NAME of a parameter; by default as the tag says",
         ),
     ] = None,
     job_template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="the job that makes the image of the builder; else the tag's")
+        str | None, typer.Option(metavar="NAME", help="whose job sets the builder up; by default as the tag says")
     ] = None,
     inventory: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="the inventory in which the builder gets its host; else the tag's"),
+        str | None, typer.Option(metavar="NAME", help="for the builder's host; by default as the tag says")
     ] = None,
     instance_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="of the builder; else the launch template's")
+        str | None, typer.Option(metavar="TYPE", help="of the builder; by default the launch template's")
     ] = None,
     keep: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="NUMBER",
-            help="so many images and versions stay as this bake ends, and no longer: the tag rollcall:keep decides "
-            "afterwards; else the tag's, or 5",
+            help="how many images and versions stay as this bake ends; by default as the tag rollcall:keep says, "
+            "which decides again hours later, or 5",
         ),
     ] = None,
     roll_out: Annotated[
         bool | None,
-        typer.Option("--roll-out/--no-roll-out", help="cycle the group to the image; it is, unless the tag says no"),
+        typer.Option(
+            "--roll-out/--no-roll-out",
+            help="cycle the group to the image, or leave it as it is; by default it is cycled",
+        ),
     ] = None,
     smoke: Annotated[
-        Smoke | None, typer.Option(help="how the image is tried before it is rolled out; else boot")
+        Smoke | None, typer.Option(help="how the image is tried before it is rolled out; by default boot")
     ] = None,
     only_if_new: Annotated[
         bool | None,
         typer.Option(
-            "--only-if-new/--always", help="bake only if the base image or the project has changed; else always"
+            "--only-if-new/--always", help="bake only if the base image or the project has changed; by default always"
         ),
     ] = None,
     user_data: Annotated[
         bool | None,
-        typer.Option("--user-data/--no-user-data", help="give the builder the group's user data; else no"),
+        typer.Option("--user-data/--no-user-data", help="give the builder the group's user data; by default none"),
     ] = None,
     instance_profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="an instance profile for the builder; else none")
+        str | None, typer.Option(metavar="NAME", help="an instance profile for the builder; by default none")
     ] = None,
     pin: Annotated[
         bool | None,
-        typer.Option("--pin/--no-pin", help="move the template's default version, of a group on $Default; else no"),
+        typer.Option(
+            "--pin/--no-pin",
+            help="move the default version, of a group on $Default; by default no",
+        ),
     ] = None,
     key: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="names the bake: the same key of a group is the same bake, for 90 days"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and launch nothing")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="show the last bakes, of this group or of all")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="follow the bake that runs, or show how the last ended")
     ] = False,
     cancel: Annotated[
         bool, typer.Option("--cancel", help="stop the bake that runs; what it launched is terminated")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it cancels")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins or cancels")] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> ExitCode:
-    """Make an image of what a playbook makes of a base image, try it, and cycle the group to it.
+    """Make an image: start from a base image, run a playbook, try the result, and cycle the group to it.
+
+    To bake is to make an image. What AWS calls bake time, a wait at the end of a cycle, is another thing: that is
+    the option --bake-seconds of cycles.
 
     Ends with 0 only when it is rolled out and verified, was only to be baked and is, had nothing new to bake, or was a
     dry run without objections; with 1 when it failed, was rolled back or cancelled, or could not be followed to its
-    end; with 3 when pre-flight refused it. Ctrl-C leaves the bake running.
+    end; with 3 when pre-flight refused it. --cancel ends with 0 once it is cancelled. Ctrl-C leaves the bake running.
     """
     wanted = BakeOptions(
         base_image, job_template, inventory, instance_type, keep, roll_out, smoke, only_if_new, user_data,
         instance_profile, pin,
     )  # fmt: skip
-    ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel}
-    _require_one_way([name for name, named in ways.items() if named], wanted, key, group)
+    ways = {"--list": list_, "--dry-run": dry_run, "--watch": watch, "--cancel": cancel}
+    require_one_way("bake", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = BakeRun(bake_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
-    if group is None:
+    if group is None or list_:
         return run.list_latest()
     if watch:
         return run.watch()
     if cancel:
         return run.cancel(Questions.of(yes=yes))
-    return run.start(request_of(group, wanted, dry_run=dry_run))
-
-
-def _require_one_way(ways: Sequence[str], wanted: BakeOptions, key: str | None, group: str | None) -> None:
-    """Raises NotRun where options do not go together."""
-    if len(ways) > 1:
-        raise NotRun(AT_ONCE.format(*ways[:2]))
-    way = ways[0] if ways else ""
-    if group is None and (way or key is not None or wanted.given):
-        raise NotRun("Name the group. Without one, and without these options, the last bakes are listed.")
-    if way in ("--watch", "--cancel") and wanted.given:
-        raise NotRun(f"{way} is about a bake that is there: options of a new one change nothing about it.")
-    if key is not None and way in ("--dry-run", "--cancel"):
-        raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one bake runs at most.")
-    if key is not None:
-        require_own_key(key, "bake", starts=way != "--watch")
+    request = request_of(group, wanted, dry_run=dry_run)
+    cycled = "" if roll_out is False else ", and cycle the group to it"
+    if not dry_run and not agreed(f"Bake an image for group {group!r}{cycled}?", yes=yes):
+        return ExitCode.NOT_RUN
+    return run.start(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,13 +13,7 @@ from rollcall_cli.cycling.run import CycleRun, cycle_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
-from rollcall_cli.running import NotRun
-from rollcall_cli.workflows.run import require_own_key
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-AT_ONCE = "{} and {} are two things: name one."
+from rollcall_cli.workflows.ways import agreed, require_one_way
 
 
 def cycle(
@@ -33,36 +27,37 @@ def cycle(
         typer.Option(
             "--version",
             metavar="VERSION",
-            help="of the launch template: a number, $Latest or $Default; else the group's",
+            help="of the launch template: a number, $Latest or $Default; by default the group's",
         ),
     ] = None,
     batch: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; else 25%")
+        str | None,
+        typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; by default 25%"),
     ] = None,
     checkpoints: Annotated[
         str | None, typer.Option(metavar="PERCENTAGES", help="wait once so much is new, like 25,100; the last is 100")
     ] = None,
     checkpoint_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="so long at each checkpoint; else 3600")
+        int | None, typer.Option(min=0, metavar="SECONDS", help="wait so long at each checkpoint; by default 3600")
     ] = None,
     bake_seconds: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="watch the new version so long (AWS: bake time) before the cycle is over; else 0",
+            help="watch the new version so long (AWS: bake time) before the cycle is over; by default 0",
         ),
     ] = None,
     skip_matching: Annotated[
         bool | None,
         typer.Option(
             "--skip-matching/--no-skip-matching",
-            help="leave instances that have the version already; else only where another version is named",
+            help="leave instances that have the version already; by default only where another version is named",
         ),
     ] = None,
     on_failure: Annotated[
         OnFailure | None,
-        typer.Option(help="if the new version fails: roll-back, cancel; else auto: roll back where AWS can"),
+        typer.Option(help="if the new version fails: roll-back, cancel; by default auto: roll back where AWS can"),
     ] = None,
     pin: Annotated[
         bool | None,
@@ -72,21 +67,26 @@ def cycle(
     ] = None,
     follow_: Annotated[
         Follow | None,
-        typer.Option("--follow", help="after --pin: keep goes back to the alias if it fits, number stays; else keep"),
+        typer.Option(
+            "--follow", help="after --pin: keep goes back to the alias if it fits, number stays; by default keep"
+        ),
     ] = None,
     alarm: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="a CloudWatch alarm that ends it; repeat for more")
     ] = None,
-    protected: Annotated[Protected | None, typer.Option(help="instances with scale-in protection; else refuse")] = None,
-    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; else refuse")] = None,
+    protected: Annotated[
+        Protected | None, typer.Option(help="instances with scale-in protection; by default refuse")
+    ] = None,
+    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; by default refuse")] = None,
     verify_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; else 900")
+        int | None, typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; by default 900")
     ] = None,
     key: Annotated[
         str | None,
         typer.Option(metavar="KEY", help="names the cycle: the same key of a group is the same cycle, for 90 days"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, and change nothing")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="show the last cycles, of this group or of all")] = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="follow the cycle that runs, or show how the last ended")
     ] = False,
@@ -96,7 +96,7 @@ def cycle(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="roll back the cycle that runs, and follow it; see also --on-failure")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it cancels or rolls back")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins, cancels or rolls back")] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,
@@ -104,36 +104,24 @@ def cycle(
     """Replace every instance of a group without downtime, new ones first, and follow that until it is verified.
 
     Ends with 0 only when it is verified, had nothing to replace, or was a dry run without objections; with 1 when it
-    failed, was rolled back or cancelled, or could not be followed to its end; with 3 when pre-flight refused it. Ctrl-C
-    leaves the cycle running.
+    failed, was rolled back or cancelled, or could not be followed to its end; with 3 when pre-flight refused it.
+    --cancel and --rollback end with 0 once that is done. Ctrl-C leaves the cycle running.
     """
     wanted = CycleOptions(
         launch_template_version, batch, checkpoints, checkpoint_seconds, bake_seconds, skip_matching, on_failure, pin,
         follow_, tuple(alarm or ()), protected, standby, verify_seconds,
     )  # fmt: skip
-    ways = {"--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
-    _require_one_way([name for name, named in ways.items() if named], wanted, key, group)
+    ways = {"--list": list_, "--dry-run": dry_run, "--watch": watch, "--cancel": cancel, "--rollback": rollback}
+    require_one_way("cycle", ways, group, key, has_options=wanted.given)
     connect(region, profile)
     run = CycleRun(cycle_executions(stack), group or "", key, Given(stack, region, profile), as_json=as_json)
-    if group is None:
+    if group is None or list_:
         return run.list_latest()
     if watch:
         return run.watch()
     if cancel or rollback:
         return run.stop(Stop.CANCEL if cancel else Stop.ROLLBACK, Questions.of(yes=yes))
-    return run.start(request_of(group, wanted, dry_run=dry_run))
-
-
-def _require_one_way(ways: Sequence[str], wanted: CycleOptions, key: str | None, group: str | None) -> None:
-    """Raises NotRun where options do not go together."""
-    if len(ways) > 1:
-        raise NotRun(AT_ONCE.format(*ways[:2]))
-    way = ways[0] if ways else ""
-    if group is None and (way or key is not None or wanted.given):
-        raise NotRun("Name the group. Without one, and without these options, the last cycles are listed.")
-    if way in ("--watch", "--cancel", "--rollback") and wanted.given:
-        raise NotRun(f"{way} is about a cycle that is there: options of a new one change nothing about it.")
-    if key is not None and way in ("--dry-run", "--cancel", "--rollback"):
-        raise NotRun(f"{way} takes no --key: a dry run is always a new one, and of a group one cycle runs at most.")
-    if key is not None:
-        require_own_key(key, "cycle", starts=way != "--watch")
+    request = request_of(group, wanted, dry_run=dry_run)
+    if not dry_run and not agreed(f"Replace every instance of group {group!r}, without downtime?", yes=yes):
+        return ExitCode.NOT_RUN
+    return run.start(request)

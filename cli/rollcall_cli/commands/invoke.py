@@ -76,7 +76,8 @@ def invoke(
     screen = console()
     for line in readable(answer.log):
         screen.print(line, soft_wrap=True)
-    screen.print(f"answer: {json.dumps(answer.value)}", soft_wrap=True)
+    if not result.lines:  # which say all that a report says
+        screen.print(f"answer: {json.dumps(answer.value)}", soft_wrap=True)
     for line in (*result.lines, result.words):
         screen.print(line, soft_wrap=True)
     return result.code

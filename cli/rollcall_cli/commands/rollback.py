@@ -6,15 +6,17 @@ from typing import Annotated
 
 import typer
 
+from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.bake.bake_aws import BakeAws
-from rollcall_cli.baking.going_back import answer_of, question, read_kept, table, target_of
+from rollcall_cli.baking.going_back import question, read_kept, target_of
+from rollcall_cli.baking.kept_list import answer_of, print_kept
 from rollcall_cli.cycling.request import CycleOptions, request_of
 from rollcall_cli.cycling.run import CycleRun, cycle_executions
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.questions import Questions
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.screen import print_json, progress_line
 
 
 def rollback(
@@ -24,7 +26,7 @@ def rollback(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help="a version that is kept, by its number or its image's id; else the one that the group was on before",
+            help="a version that is kept, by its number or its image's id; by default the one before this",
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="show the versions that are kept, and change nothing")] = False,
@@ -39,12 +41,13 @@ def rollback(
     """
     if list_ and to is not None:
         raise NotRun("--list and --to are two things: name one.")
-    kept = read_kept(BakeAws(connect(region, profile)), group)
+    connected = connect(region, profile)
+    kept = read_kept(BakeAws(connected), InstanceRefreshes(connected), group)
     if list_:
         if as_json:
             print_json(answer_of(kept, group))
         else:
-            console().print(table(kept))
+            print_kept(kept)
         return ExitCode.OK
     run = CycleRun(cycle_executions(stack), group, None, Given(stack, region, profile), as_json=as_json)
     target = target_of(kept, group, to)

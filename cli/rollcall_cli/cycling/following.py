@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from rollcall_cli.screen import progress_line
-from rollcall_cli.workflows.live_picture import LivePicture
+from rollcall_cli.workflows.lines import ChangeLines
+from rollcall_cli.workflows.live_picture import LivePicture, on_terminal
 
 from .picture import picture
 from .words import changes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
 
     from rollcall_cli.workflows.following import Display
@@ -21,26 +20,17 @@ if TYPE_CHECKING:
     from .executions import CycleExecution
 
 
-class Lines:
+class Lines(ChangeLines["CycleExecution"]):
     """A line for each change, where there is no terminal."""
 
     def __init__(self) -> None:
-        self._before: CycleExecution | None = None
+        super().__init__()
         self._stages: dict[str, str] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def show(self, execution: CycleExecution) -> None:
-        for words in changes(self._before, execution, self._stages):
-            progress_line(words)
-        self._before = execution
-        self._stages |= {each.id: each.stage for each in execution.state.instances} if execution.state else {}
-
-    def say(self, words: str) -> None:
-        progress_line(words)
+    def changes(self, before: CycleExecution | None, now: CycleExecution) -> Iterable[str]:
+        """What has changed: a state lists only some of the instances, so the last stage of each is remembered."""
+        yield from changes(before, now, self._stages)
+        self._stages |= {each.id: each.stage for each in now.state.instances} if now.state else {}
 
 
 class Picture(LivePicture["CycleExecution"]):
@@ -54,6 +44,4 @@ class Picture(LivePicture["CycleExecution"]):
 
 def display() -> Display[CycleExecution]:
     """Where this run shows its progress: a picture only where nothing else reads what is printed."""
-    if sys.stdout.isatty() and sys.stderr.isatty():
-        return Picture(Console(stderr=True, highlight=False, markup=False))
-    return Lines()
+    return on_terminal(Picture) or Lines()

@@ -10,7 +10,7 @@ from rich.text import Text
 from rollcall.cycle.state import Phase
 from rollcall_cli.times import shortly
 
-from .words import counts, dip_words, instance_words, launch_words, verdict_words, version_words
+from .words import counts, dip_words, estimate_of, instance_words, launch_words, verdict_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,9 +76,9 @@ def bar(new: int, in_progress: int, left: int) -> Text:
 
 
 def _times(state: CycleState, passed: float) -> str:
-    estimate = state.plan.get("estimate_seconds")
+    estimate, so_far = estimate_of(state), f"{shortly(passed)} so far"
     if not estimate:
-        return f"{shortly(passed)} so far"
-    left = estimate - passed
-    more = f"about {shortly(left)} more" if left > 0 else "longer than estimated"
-    return f"{shortly(passed)} so far of about {shortly(estimate)}; {more}"
+        return so_far
+    if passed >= estimate:
+        return f"{so_far}; about {shortly(estimate)} were estimated"
+    return f"{so_far} of about {shortly(estimate)}; about {shortly(estimate - passed)} more"

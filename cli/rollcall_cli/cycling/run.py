@@ -9,25 +9,26 @@ import boto3
 
 from rollcall.aws.client import CLIENT_CONFIG
 from rollcall.aws.instance_refreshes import InstanceRefreshes
+from rollcall.domain.shell_commands import command, operand
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress_line
+from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.executions import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
-from . import listing
+from .ending import answer_of, ending_of
 from .executions import CycleExecution, CycleExecutions
 from .following import display
-from .refresh import QUESTIONS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
-from .words import answer_of, code_of, ending_of
+from .listing import listed
+from .refresh import QUESTIONS, RESULTS, UNDER_WAY, Stop, active, require_its_own, stop, with_refresh
 
 if TYPE_CHECKING:
     from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
+    from rollcall_cli.workflows.endings import Ending
     from rollcall_cli.workflows.following import Display
-
-    from .words import Ending
+    from rollcall_cli.workflows.listing import Listed
 
 
 def cycle_executions(stack: str) -> CycleExecutions:
@@ -45,7 +46,7 @@ def cycle_executions(stack: str) -> CycleExecutions:
 class CycleRun(WorkflowRun[CycleExecution]):
     """One run of a command about cycles. group: empty for the list. key: as the operator gave it."""
 
-    noun = "cycle"
+    noun, done = "cycle", "cycled"
 
     def __init__(
         self, executions: CycleExecutions, group: str, key: str | None, given: Given, *, as_json: bool
@@ -62,26 +63,15 @@ class CycleRun(WorkflowRun[CycleExecution]):
 
     def ending(self, execution: CycleExecution) -> Ending:
         """How it ended, for an operator."""
-        return ending_of(execution)
+        return ending_of(execution, self._given)
 
     def answer(self, execution: CycleExecution, url: str, *, attached: bool) -> dict[str, Any]:
         """How it ended, for a program."""
         return answer_of(execution, url, attached=attached)
 
-    def code(self, execution: CycleExecution) -> ExitCode:
-        """What the command ends with."""
-        return code_of(execution)
-
-    def list_latest(self) -> ExitCode:
-        """The last cycles of all groups."""
-        cycles = [listing.listed(each) for each in self._asked(lambda: self._executions.latest(listing.LISTED))]
-        if self._as_json:
-            print_json(listing.answer_of(cycles))
-        elif cycles:
-            console().print(listing.table(cycles))
-        else:
-            print("No group was cycled in the last 90 days.")
-        return ExitCode.OK
+    def listed(self, execution: CycleExecution) -> Listed:
+        """It as the list shows it."""
+        return listed(execution)
 
     def stop(self, how: Stop, questions: Questions) -> ExitCode:
         """Cancel or roll back the refresh of the cycle that runs, and follow that cycle to its end."""
@@ -90,12 +80,21 @@ class CycleRun(WorkflowRun[CycleExecution]):
             raise NotRun(f"No cycle of Rollcall's runs for group {self._group!r}: nothing was changed.")
         execution = self._asked(lambda: with_refresh(lambda: self.read(arn), self._sleep))
         refreshes = InstanceRefreshes(arn.split(":")[3])
-        shown = require_its_own(execution, active(refreshes, self._group))
+        back = self._back(execution)
+        shown = require_its_own(execution, active(refreshes, self._group), back)
         if shown.status == UNDER_WAY[how]:
             progress_line(f"That is under way already: {shown.status}. {shown.reason}".rstrip())
         elif questions.agree(QUESTIONS[how].format(group=self._group)):
-            stop(refreshes, self._group, how)
+            stop(refreshes, execution, how, back)
         else:
             progress_line("Nothing was changed.")
             return ExitCode.NOT_RUN
-        return self._follow(Started(arn, attached=True))
+        return self._follow(Started(arn, attached=True), stopped=RESULTS[how])
+
+    def _back(self, execution: CycleExecution) -> str:
+        """The command that goes back to the version before; empty where the cycle came from no other."""
+        state = execution.state
+        if state is None or state.from_version in ("", state.target_version):
+            return ""
+        version = ("--version", state.from_version)
+        return command("rollcall", "cycle", *version, *self._given.rollcall, *operand(self._group))

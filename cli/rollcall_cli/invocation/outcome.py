@@ -63,6 +63,5 @@ def _report(state: Json) -> Iterator[str]:
     """A line for each image or version."""
     if not state["removed"]:
         yield "no image and no version of the group goes"
-    yield from state["removed"]
-    yield from state["retained"]
+    yield from (*state["removed"], *state["retained"])
     yield from (f"warning: {each}" for each in state["warnings"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -26,6 +27,7 @@ type Json = dict[str, Any]
 
 HISTORY_PAGE = 10  # events; while nothing fails the newest state is among the last four
 HISTORY_PAGES = 12  # more than a step that fails at each of its tries can put before the newest state
+LATEST_READ = 100  # executions of all groups; each that is listed takes a call, or two
 CANCELLED = "Cancelled"  # the error of an execution that a command stopped
 STARTED_BEFORE = 5.0  # seconds; what AWS says began longer ago was not started by this call
 
@@ -168,11 +170,23 @@ class Executions[S]:
             found = [each["executionArn"] for page in pages for each in page["executions"]]
         return [each for each in map(self.read, found) if each.running and not each.is_dry_run]
 
-    def latest(self, most: int) -> list[Execution[S]]:
-        """The last of all groups, the newest first, dry runs among them; without their states while they run."""
+    def has_dry_runs(self, group: str) -> bool:
+        """Whether the group had one in the last 90 days."""
+        return any(is_dry_run(name, group) for _, name in self._all_of_group(group))
+
+    def latest(self, most: int, group: str = "") -> list[Execution[S]]:
+        """The last ones, the newest first, each that is over with its last state; without dry runs.
+
+        group: whose; empty for all groups, of whose last LATEST_READ executions dry runs are left out.
+        """
+        arns = self._of_group(group) if group else self._newest_arns()
+        found = islice((each for each in map(self.described, arns) if not each.is_dry_run), most)
+        return [each if each.running else self.with_state(each) for each in found]
+
+    def _newest_arns(self) -> list[str]:
         with aws_errors(f"the list of {self._kind.noun}s"):
-            answer = self._client.list_executions(stateMachineArn=self._machine, maxResults=most)
-        return [self.described(each["executionArn"]) for each in answer["executions"][:most]]
+            answer = self._client.list_executions(stateMachineArn=self._machine, maxResults=LATEST_READ)
+        return [each["executionArn"] for each in answer["executions"]]
 
     def stop(self, arn: str, cause: str) -> None:
         """End an execution; none of its steps comes after that."""
@@ -233,12 +247,16 @@ class Executions[S]:
 
     def _of_group(self, group: str, **wanted: str) -> Iterator[str]:
         """The ARNs of a group's executions, the newest first (API reference, ListExecutions); without dry runs."""
+        return (arn for arn, name in self._all_of_group(group, **wanted) if not is_dry_run(name, group))
+
+    def _all_of_group(self, group: str, **wanted: str) -> Iterator[tuple[str, str]]:
+        """Likewise with dry runs: ARN and name of each."""
         with aws_errors(f"the {self._kind.noun}s of group {group}"):
             pages = self._client.get_paginator("list_executions").paginate(stateMachineArn=self._machine, **wanted)
             for page in pages:
                 for each in page["executions"]:
-                    if key_of(each["name"], group) and not is_dry_run(each["name"], group):
-                        yield each["executionArn"]
+                    if key_of(each["name"], group):
+                        yield each["executionArn"], each["name"]
 
     def _history(self, arn: str) -> Iterator[Json]:
         """The last events of an execution, the newest first."""

@@ -25,7 +25,9 @@ LATE_READS = 3  # of the history of one that ended, until it shows how: what AWS
 
 
 class Display[E](Protocol):
-    """Where progress is shown."""
+    """Where progress is shown. warned: the warnings that were shown, each once."""
+
+    warned: set[str]
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -43,8 +45,11 @@ class Display[E](Protocol):
 def follow[E: Execution[Any]](
     read: Callable[[], E], shown: Display[E], noun: str, sleep: Callable[[float], None] = time.sleep
 ) -> E:
-    """The execution, once it is over. Raises what read() raises, but for what passes by itself."""
-    failed, late = "", 0
+    """The execution, once it is over. Raises what read() raises, but for what passes by itself.
+
+    Of one that is over as it is read first nothing is shown: how it ended says all.
+    """
+    failed, late, begun = "", 0, False
     pauses = chain(repeat(READ_AT_FIRST, READS_AT_FIRST), repeat(READ_EVERY))
     with shown:
         while True:
@@ -57,7 +62,9 @@ def follow[E: Execution[Any]](
                 failed = str(error)
             else:
                 failed = ""
-                shown.show(execution)
+                if execution.running or begun:
+                    shown.show(execution)
+                begun = True
                 late += _lacks_result(execution)
                 if not execution.running and (not _lacks_result(execution) or late >= LATE_READS):
                     return execution

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from .executions import Execution
+from .lines import warnings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 REFRESHES = 2  # a second: its seconds pass also while nothing is read
 
 
 class LivePicture[E: Execution[Any]](ABC):
-    """Shows executions of one kind. noun: the kind. monotonic: seconds."""
+    """Shows executions of one kind. noun: the kind. monotonic: seconds. warned: the warnings shown."""
 
     noun: str
 
@@ -28,7 +31,7 @@ class LivePicture[E: Execution[Any]](ABC):
         self._monotonic = monotonic
         self._shown: E | None = None
         self._read_at = monotonic()
-        self._warned: set[str] = set()
+        self.warned: set[str] = set()
         self._live = Live(console=console, get_renderable=self._rendered, refresh_per_second=REFRESHES, transient=True)
 
     def __enter__(self) -> Self:
@@ -41,10 +44,9 @@ class LivePicture[E: Execution[Any]](ABC):
     def show(self, execution: E) -> None:
         """Show how it is now, and each of its warnings once."""
         self._shown, self._read_at = execution, self._monotonic()
-        for warning in execution.state.warnings if execution.state else ():
-            if warning not in self._warned:
-                self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
-                self._warned.add(warning)
+        for warning in sorted(warnings_of(execution) - self.warned):
+            self.say(f"warning: {warning}")  # which stays, for the picture goes at the end
+            self.warned.add(warning)
         self._live.refresh()
 
     def say(self, words: str) -> None:
@@ -59,3 +61,10 @@ class LivePicture[E: Execution[Any]](ABC):
         if self._shown is None:
             return Text(f"reading the {self.noun}")
         return self.draw(self._shown, self._monotonic() - self._read_at)
+
+
+def on_terminal[P: LivePicture[Any]](picture: Callable[[Console], P]) -> P | None:
+    """The picture, only where nothing else reads what is printed: both streams are a terminal."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return picture(Console(stderr=True, highlight=False, markup=False))
+    return None

@@ -13,46 +13,39 @@ from rich.text import Text
 from rollcall.domain.console_pages import execution_url
 from rollcall.domain.errors import AwsUnavailable, RollcallError, Throttled
 from rollcall.domain.shell_commands import command, operand, options
-from rollcall.workflow.names import DRY_KEY, is_dry_run, is_tag_key, timestamp_key
+from rollcall.workflow.names import DRY_KEY, is_dry_run, timestamp_key
+from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import console, print_json, progress_line, silence
 
+from . import listing
+from .endings import code_of, stopped_as
 from .executions import Execution, Executions, Started
 from .following import follow
+from .listing import LISTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from rollcall_cli.cycling.words import Ending
-    from rollcall_cli.exit_codes import ExitCode
     from rollcall_cli.options import Given
 
+    from .endings import Ending
     from .following import Display
+    from .listing import Listed
 
 TO_START = "states:StartExecution"
 TO_READ = "states:DescribeExecution, states:GetExecutionHistory and states:ListExecutions"
 REFUSED = "refused"  # the result of either
 
 
-def require_own_key(key: str, noun: str, *, starts: bool) -> None:
-    """Raises NotRun for a key that an operator may not give. starts: whether it would name a new one.
-
-    One like those of tags would count as started by a tag: it would be published when it is refused, and the tag would
-    start none of that name any more.
-    """
-    if not key.strip() or key.startswith(DRY_KEY):
-        raise NotRun(f"--key={key}: give a key that is not empty, and does not begin with {DRY_KEY}")
-    if starts and is_tag_key(key):
-        raise NotRun(
-            f"--key={key}: keys like v7 and sched-2026-12-06 name what a tag starts. Give another one, like run-{key}; "
-            f"to see the {noun} that a tag started, --watch --key {key}"
-        )
-
-
 class WorkflowRun[E: Execution[Any]](ABC):
-    """One run of a command. group: empty for the list. key: as the operator gave it. noun: "cycle" or "bake"."""
+    """One run of a command. group: empty for the list. key: as the operator gave it. noun: "cycle" or "bake".
+
+    done: "cycled" or "baked".
+    """
 
     noun: ClassVar[str]
+    done: ClassVar[str]
 
     def __init__(
         self,
@@ -88,8 +81,20 @@ class WorkflowRun[E: Execution[Any]](ABC):
         """How it ended, for a program."""
 
     @abstractmethod
-    def code(self, execution: E) -> ExitCode:
-        """What the command ends with."""
+    def listed(self, execution: Execution[Any]) -> Listed:
+        """It as the list shows it."""
+
+    def list_latest(self) -> ExitCode:
+        """The last of the group, else of all groups."""
+        rows = [self.listed(each) for each in self._asked(lambda: self._executions.latest(LISTED, self._group))]
+        if self._as_json:
+            print_json(listing.answer_of(rows, self.noun))
+        elif rows:
+            listing.print_list(rows, self.noun)
+        else:
+            which = f"Group {self._group!r} was not" if self._group else "No group was"
+            print(f"{which} {self.done} in the last 90 days. Dry runs are not listed.")
+        return ExitCode.OK
 
     def start(self, request: Mapping[str, Any]) -> ExitCode:
         """A new one, or the one that there is with this key; followed to its end."""
@@ -115,44 +120,53 @@ class WorkflowRun[E: Execution[Any]](ABC):
             arn = self._asked(lambda: self._executions.named(self._group, self._key or ""))
         if arn is None:
             which = f" with the key {self._key!r}" if self._key else ""
+            dry = not which and self._asked(lambda: self._executions.has_dry_runs(self._group))
+            but = " but dry runs" if dry else ""
             raise NotRun(
-                f"Group {self._group!r} has no {self.noun}{which} of the last 90 days: nothing is there to watch."
+                f"Group {self._group!r} has no {self.noun}{which}{but} of the last 90 days: nothing is there to watch."
             )
         return self._follow(Started(arn, attached=True))
 
-    def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None) -> ExitCode:
-        """To its end. wanted: the request of one that was to be started, and was there already."""
+    def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None, stopped: str = "") -> ExitCode:
+        """To its end. wanted: the request of one that was to be started, and was there already.
+
+        stopped: the result that this run asked for, which is then no failure.
+        """
         unsaid = wanted is not None
 
         def read() -> E:
             nonlocal unsaid
             execution = self.read(started.arn)
-            if unsaid:
+            if wanted is not None and unsaid:
                 self._say_attached(execution, wanted)
                 unsaid = False
             return execution
 
         try:
             progress_line(f"{self.noun} {started.name}: {execution_url(started.arn)}")
-            execution = follow(read, self.display(), self.noun, self._sleep)
+            shown = self.display()
+            execution = follow(read, shown, self.noun, self._sleep)
         except RollcallError as error:
             raise NotRun(f"{in_words(error, TO_READ)}\n{self._how_to_go_on(started)}") from error
         except KeyboardInterrupt:
             progress_line(self._how_to_go_on(started))
             raise
-        self._print(execution, attached=started.attached)
-        return self.code(execution)
+        code = ExitCode.OK if stopped_as(execution, stopped) else code_of(execution)
+        self._print(execution, code, shown.warned, attached=started.attached)
+        return code
 
-    def _say_attached(self, there: E, wanted: Mapping[str, Any] | None) -> None:
+    def _say_attached(self, there: E, wanted: Mapping[str, Any]) -> None:
+        """Raises NotRun where the one that is there was started with other options than those wanted."""
         words = "is running" if there.running else "is over"
+        if there.request != wanted:
+            raise NotRun(
+                f"A {self.noun} with this key is there already, and {words}. It was started with other options: "
+                f"{json.dumps(there.request, sort_keys=True)}. Nothing was started: for a {self.noun} with yours give "
+                "another --key."
+            )
         progress_line(f"A {self.noun} with this key is there already, and {words}: this shows it, and starts none.")
         if there.state and there.state.result == REFUSED:
             progress_line("It was refused then, and changed nothing. To try again give another --key.")
-        if there.request != wanted:
-            progress_line(
-                f"It was started with other options: {json.dumps(there.request, sort_keys=True)}. For a {self.noun} "
-                "with yours give another --key."
-            )
 
     def _how_to_go_on(self, started: Started) -> str:
         if is_dry_run(started.name, self._group):
@@ -164,22 +178,25 @@ class WorkflowRun[E: Execution[Any]](ABC):
         }
         return f"The {self.noun} goes on by itself. To watch it: {words['--watch']}\nTo stop it: {words['--cancel']}"
 
-    def _print(self, execution: E, *, attached: bool) -> None:
+    def _print(self, execution: E, code: ExitCode, warned: Collection[str], *, attached: bool) -> None:
         """How it ended. Where that is not read any more the exit code says it all the same."""
         url = execution_url(execution.arn)
         try:
             if self._as_json:
                 print_json(self.answer(execution, url, attached=attached))
             else:
-                self._show(self.ending(execution))
+                self._show(self.ending(execution), code, warned)
             sys.stdout.flush()
         except BrokenPipeError:
             silence(sys.stdout)
 
-    def _show(self, ending: Ending) -> None:
+    def _show(self, ending: Ending, code: ExitCode, warned: Collection[str]) -> None:
+        """warned: what was shown as it came, and is not repeated."""
+        known = {f"warning: {each}" for each in warned}
         out = console()
-        out.print(Text(ending.heading, style="bold green" if ending.well else "bold red"), soft_wrap=True)
-        for line in ending.lines:
+        style = "bold green" if code == ExitCode.OK else "bold red"
+        out.print(Text(ending.heading, style=style), soft_wrap=True)
+        for line in (each for each in ending.lines if each.strip() not in known):
             out.print(Text(f"  {line}"), soft_wrap=True)
 
     def _asked[T](self, ask: Callable[[], T], needed: str = TO_READ) -> T:

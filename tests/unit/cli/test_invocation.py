@@ -20,6 +20,7 @@ from rollcall_cli.invocation.log_lines import readable
 from rollcall_cli.invocation.outcome import outcome
 from rollcall_cli.running import NotRun
 from unit.cli.commands import run
+from unit.fakes import REGION
 
 LINE = {
     "level": "INFO",
@@ -196,3 +197,13 @@ def test_a_run_that_gave_no_answer_may_have_changed_things(monkeypatch: pytest.M
     monkeypatch.setattr("boto3.client", lambda *_, **__: Silent())
     done = run("invoke", "gate", "--payload", "{}", "--foreign")
     assert (done.exit_code, "No answer within" in done.stderr) == (ExitCode.ACT, True)
+
+
+def test_a_report_of_old_images_is_read_line_by_line_and_not_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setattr(invoke, "physical_id", lambda *_: "BakeFunction")
+    given = invoke.Answer({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
+    monkeypatch.setattr(invoke, "answer_of", lambda *_: given)
+    done = run("invoke", "bake", "--payload", "{}", "--foreign")
+    expected = ["deleted version 2: it is old", "ami-1 stays: it is in use", "The run ended well."]
+    assert done.stdout.splitlines() == expected

@@ -213,7 +213,7 @@ def test_a_bake_is_followed_by_the_lines_of_the_command_and_its_smoke_instance_i
     shown._executions = cast("Any", FakeExecutions(None, BakeState("shop"), smoke, over))
     assert [shown.over([]) for _ in range(4)] == [False, False, False, True]
     lines = [line.partition("UTC: ")[2] for line in capsys.readouterr().out.splitlines()]
-    assert lines == ["pre-flight", "smoke test", "builder i-builder", "smoke test on i-smoke", "ended"]
+    assert lines == ["pre-flight", "builder i-builder", "smoke test", "smoke test on i-smoke", "ended"]
     assert named == ["i-smoke"]
 
 

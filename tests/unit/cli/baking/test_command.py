@@ -118,13 +118,25 @@ def test_of_a_bake_that_was_cancelled_it_says_in_which_phase_and_how_the_group_i
     command: Command, phase: Phase, words: str
 ) -> None:
     before: dict[str, Any] = {} if phase == Phase.PROVISIONING else {**MADE}
-    result: dict[str, Any] = {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
+    result: dict[str, Any] = {"cycle": CYCLE} if phase in (Phase.ROLLING_OUT, Phase.RETIRING) else {}
+    result |= {"cycle_result": "succeeded"} if phase == Phase.RETIRING else {}
     stopped = Turn(replace(STATE, phase=phase, **before, **result), "ABORTED", "Cancelled", module.CAUSE)
     command.runs(stopped)
     said = command("web", "--watch", code=1).stdout
     assert f"The bake of group 'web' was cancelled in phase {phase}." in said
     assert words in said
-    assert ("cycle" in said.lower()) == (phase == Phase.ROLLING_OUT)
+    assert ("The cycle" in said) == (phase == Phase.ROLLING_OUT)
+    assert (f"deregister-image --image-id {IMAGE}" in said) == (phase in (Phase.SMOKE, Phase.VERSION))
+    assert ("to roll it out: rollcall cycle --version 7 web\n" in said) == (IMAGE in said and phase != Phase.RETIRING)
+
+
+def test_an_image_of_a_cancelled_bake_that_is_in_no_version_yet_says_how_to_get_there(command: Command) -> None:
+    command.runs(Turn(replace(STATE, phase=Phase.SMOKE, image_id=IMAGE), "ABORTED", "Cancelled", module.CAUSE))
+    said = command("web", "--watch", code=1).stdout
+    assert f"Image {IMAGE} stays while it is among the newest of the group (rollcall:keep)." in said
+    create = "aws ec2 create-launch-template-version --launch-template-id lt-0123456789abcdef0 --source-version 6"
+    assert f"{create} --launch-template-data ImageId={IMAGE}\n" in said
+    assert f"to remove it: aws ec2 deregister-image --image-id {IMAGE} --delete-associated-snapshots\n" in said
 
 
 def test_the_list_says_cancelled_of_one_that_the_command_cancelled(command: Command) -> None:
@@ -144,20 +156,20 @@ def test_a_bake_is_started_and_each_thing_that_comes_to_be_known_is_a_line(comma
     lines = [each.partition("UTC: ")[2] for each in done.stderr.splitlines() if "UTC: " in each]
     assert lines == [
         "pre-flight",
-        "launching the builder",
         f"from image {BASE} (al2023-ami-2026.11, arm64), for launch template web version 6, on t4g.small in subnet-1",
+        "launching the builder",
         f"builder {BUILDER}",
-        "provisioning",
         f"builder {BUILDER} at 10.0.0.9",
+        "provisioning",
         "job 121 https://tower.example.com/#/jobs/playbook/121/output",
-        "smoke test",
         f"image {IMAGE}: {MADE['image_name']}",
+        "smoke test",
         "smoke test: passed",
         "version 7 of launch template web",
-        "ended",
         f"cycle {CYCLE}: succeeded",
+        "the bake ended: succeeded",
     ]
-    assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s: " in done.stdout
+    assert f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 4.0 s.\n" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -220,15 +232,6 @@ def test_every_option_is_in_the_input_and_what_is_not_given_is_left_to_the_tags(
         (("web", "--base-image", "newest"), "ssm:NAME"),
         (("web", "--keep", "5000"), "from 1 to"),
         (("web", "--instance-type", "large"), "m7i.large"),
-        (("web", "--watch", "--cancel"), "name one"),
-        (("web", "--dry-run", "--watch"), "name one"),
-        (("web", "--watch", "--keep", "2"), "options of a new one"),
-        (("web", "--dry-run", "--key", "a"), "takes no --key"),
-        (("web", "--key", "dry-a"), "does not begin with dry-"),
-        (("web", "--key", "sched-2026-12-06"), "to see the bake that a tag started, --watch --key sched-2026-12-06"),
-        (("web", "--key", "v5"), "name what a tag starts"),
-        (("--watch",), "Name the group"),
-        (("--smoke", "off"), "Name the group"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_before_aws_is_asked(
@@ -278,6 +281,35 @@ def test_a_cycle_that_aws_does_not_show_yet_is_looked_for_again(command: Command
 # What is shown at the end
 
 
+def test_what_went_well_says_each_thing_once_and_what_comes_next(command: Command) -> None:
+    command.aws.script = [well()]
+    base, job = f"  from image {BASE} (al2023-ami-2026.11, arm64)", "  on the builder: job 121 https://tower"
+    heading, *lines = command("web", "--region", REGION).stdout.splitlines()
+    assert heading == f"Group 'web' is baked, cycled and verified, image {IMAGE} in version 7, in 0.0 s."
+    assert [line[: len(start)] for line, start in zip(lines, (base, job), strict=False)] == [base, job]
+    assert lines[2:] == ["  smoke test: passed", f"  to go back: rollcall rollback --region {REGION} web"]
+    command.aws.script = [well(BakeResult.BAKED, cycle="", reason="it was not rolled out")]
+    *_, last = command("web", "--key", "again", "--no-roll-out").stdout.splitlines()
+    assert last == "  to roll it out: rollcall cycle --version 7 web"
+
+
+def test_a_long_reason_has_a_line_of_its_own_and_executions_are_named(command: Command) -> None:
+    arn = BAKE_MACHINE.replace("stateMachine", "execution").replace("bake", "cycle") + f":{CYCLE}"
+    reason = f"the roll-out of image {IMAGE} as version 7 ended as cancelled ({arn}): by an operator's request"
+    left = cycle_state(
+        result=CycleResult.CANCELLED, reason="", runs={"6": 1, "7": 3}, launches="6", launches_number="6",
+        target_version="7",
+    )  # fmt: skip
+    command.cycles(Turn(left, "FAILED", "cancelled"))
+    command.aws.script = [badly(BakeResult.CANCELLED, **MADE, cycle=CYCLE, reason=reason)]
+    heading, first, *others = command("web", code=ExitCode.ACT).stdout.splitlines()
+    assert heading == "The bake of group 'web' was cancelled after 0.0 s."
+    assert first == f"  {reason.replace(arn, CYCLE)}"
+    assert "    to bring all to version 6: rollcall cycle --skip-matching web" in others
+    assert "    to go on to version 7: rollcall cycle --version 7 web" in others
+    assert not any("deregister-image" in line for line in others), "instances run it"
+
+
 def test_a_failure_on_the_builder_names_the_job(command: Command) -> None:
     command.aws.script = [Turn(STATE), badly(reason="job 121 failed on the builder", put_back=f"{BUILDER} terminated")]
     assert command("web", code=ExitCode.ACT).stdout.splitlines() == [
@@ -306,7 +338,9 @@ def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None
 
 def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
     command.aws.script = [well(removed=("disabled ami-1: it is old",), retained=("ami-2 stays: instance i-z runs it",))]
+    command.aws.script.insert(0, Turn(replace(STATE, removed=("disabled ami-1: it is old",))))
     done = command("web")
+    assert "ami-1" not in done.stderr, "the answer has it"
     assert "  disabled ami-1: it is old\n  ami-2 stays: instance i-z runs it\n" in done.stdout
 
 
@@ -393,7 +427,7 @@ def test_ctrl_c_leaves_it_running_and_says_the_commands_that_go_on(
 
 def test_a_bake_that_is_cancelled_is_stopped_and_its_function_terminates_what_it_launched(command: Command) -> None:
     command.runs(Turn(STATE))
-    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    done = command("web", "--cancel", "--yes")
     [stopped] = command.aws.runs.values()
     assert (stopped.status, stopped.cause) == ("ABORTED", "rollcall bake --cancel")
     assert "Rollcall terminates what the bake has launched" in done.stdout
@@ -402,10 +436,23 @@ def test_a_bake_that_is_cancelled_is_stopped_and_its_function_terminates_what_it
 def test_a_roll_out_that_is_cancelled_is_left_to_the_cycle_which_the_bake_records(command: Command) -> None:
     command.cycles(Turn(cycle_state()))
     command.runs(Turn(ROLLING_OUT), Turn(ROLLING_OUT), badly(BakeResult.CANCELLED, **{**MADE, "cycle": CYCLE}))
-    done = command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    done = command("web", "--cancel", "--yes")
     assert command.refreshes.asked == ["web"]
     assert "StopExecution" not in command.aws.asked
     assert "The bake of group 'web' was cancelled" in done.stdout
+
+
+@pytest.mark.parametrize("result", [CycleResult.SUCCEEDED, CycleResult.ROLLED_BACK])
+def test_a_roll_out_that_is_over_is_too_late_to_cancel(command: Command, result: CycleResult) -> None:
+    went_well = result == CycleResult.SUCCEEDED
+    command.cycles(
+        Turn(cycle_state(result=result), "SUCCEEDED" if went_well else "FAILED", "" if went_well else result)
+    )
+    command.runs(Turn(ROLLING_OUT))
+    said = command("web", "--cancel", "--yes", code=ExitCode.NOT_RUN).stderr
+    assert "Too late: the roll-out for group 'web' is over. Nothing was changed." in said
+    assert ("To go back, once the bake has ended: rollcall rollback web" in said) == went_well
+    assert "StopExecution" not in command.aws.asked
 
 
 def test_nothing_is_stopped_before_the_operator_agrees(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from rollcall.bake.state import Phase
+from rollcall.bake.state import BakeResult, Phase
 from rollcall_cli.baking.executions import BakeExecution
 from rollcall_cli.baking.following import Lines, Picture, display
-from rollcall_cli.baking.picture import AHEAD, DONE, STAGES, picture, stages
+from rollcall_cli.baking.picture import AHEAD, BAD, DONE, STAGES, picture, stages
 from rollcall_cli.baking.picture import NOW as UNDER_WAY
 from rollcall_cli.cycling.executions import CycleExecution
 from rollcall_cli.workflows.executions import Status
@@ -57,10 +58,12 @@ def with_state(**changes: object) -> BakeExecution:
 def test_it_shows_the_stages_in_a_row_the_builder_and_the_job_with_its_link() -> None:
     heading, row, times, *known = printed(RUNNING, since=2.0)
     assert heading == f"web; {NAME}"
-    assert row == "pre-flight > builder > playbook > image > smoke test > version > roll-out > old images"
+    assert row == "pre-flight > builder > playbook > image > smoke > version > roll-out > clean-up"
     assert times == "provisioning, for 42 s; 102 s so far"
     assert known == [
-        f"  from image {BASE} (al2023-ami-2026.11, arm64), for launch template web version 6, on t4g.small in subnet-1",
+        f"  from image {BASE} (al2023-ami-2026.11, arm64)",
+        "  for launch template web version 6",
+        "  on t4g.small in subnet-1",
         f"  builder {BUILDER} at 10.0.0.9",
         "  job 121 https://tower.example.com/#/jobs/playbook/121/output",
     ]
@@ -88,7 +91,7 @@ def test_before_the_first_answer_it_shows_pre_flight() -> None:
         (Phase.REGISTERING, "builder"),
         (Phase.TERMINATING, "image"),
         (Phase.RECORDING, "roll-out"),
-        (Phase.RETIRING, "old images"),
+        (Phase.RETIRING, "clean-up"),
     ],
 )
 def test_the_stage_that_is_under_way_stands_between_those_done_and_those_ahead(phase: Phase, reached: str) -> None:
@@ -97,6 +100,28 @@ def test_the_stage_that_is_under_way_stands_between_those_done_and_those_ahead(p
     words = [word for _, word in STAGES]
     at = words.index(reached)
     assert [styles[word] for word in words] == [DONE] * at + [UNDER_WAY] + [AHEAD] * (len(words) - at - 1)
+
+
+@pytest.mark.parametrize(
+    ("ended", "styles"),
+    [
+        ({"result": BakeResult.SUCCEEDED, **MADE}, [DONE] * 8),
+        ({"result": BakeResult.FAILED}, [DONE, DONE, BAD, *[AHEAD] * 5]),
+        ({"result": BakeResult.ROLLED_BACK, **MADE, "cycle": "web-1"}, [*[DONE] * 6, BAD, AHEAD]),
+        ({"result": BakeResult.REFUSED, "builder": "", "job": None}, [BAD, *[AHEAD] * 7]),
+        ({"result": BakeResult.DRY_RUN, "builder": "", "job": None}, [DONE, *[AHEAD] * 7]),
+    ],
+    ids=lambda each: str(each["result"]) if isinstance(each, dict) else "",
+)
+def test_at_the_end_the_stages_show_what_was_done_and_where_it_failed(ended: dict[str, Any], styles: list[str]) -> None:
+    drawn = stages(Phase.ENDED, replace(STATE, phase=Phase.ENDED, **ended))
+    by_word = {drawn.plain[span.start : span.end]: str(span.style) for span in drawn.spans}
+    assert [by_word[word] for _, word in STAGES] == styles
+
+
+def test_no_line_of_it_is_wider_than_a_small_terminal() -> None:
+    shown = printed(with_state(phase=Phase.ROLLING_OUT, **MADE))
+    assert max(len(line) for line in shown if line != shown[0]) < 80
 
 
 def test_the_cycle_is_shown_beneath_as_its_own_command_shows_it() -> None:

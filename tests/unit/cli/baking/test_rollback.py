@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from rich.console import Console
 
 from rollcall.aws.group_details import GroupDetails, MemberDetails
 from rollcall.aws.images import DISABLED
+from rollcall.aws.instance_refreshes import Refresh
 from rollcall.cycle.state import CycleResult, Phase
 from rollcall.domain.errors import AwsDenied
 from rollcall.domain.groups import Group
+from rollcall_cli import columns
 from rollcall_cli.commands import rollback as module
 from rollcall_cli.exit_codes import ExitCode
 from unit.bake.baked import TEMPLATE, FakeBakeAws, image, version
+from unit.bake_news import BASE, IMAGE
 from unit.cli.commands import run
 from unit.cli.cycling.step_functions import MACHINE, NOW, StepFunctions, Turn, state
 from unit.fakes import REGION
@@ -39,6 +43,7 @@ class Command:
         made = [image(4), image(5, roll_out="rolled back"), image(6), image(7)]
         self.aws = Aws(*made, versions=[OTHER, *(version(number) for number in (4, 5, 6, 7))])
         self.aws.groups["web"] = details({"LaunchTemplate": {"LaunchTemplateId": TEMPLATE, "Version": "7"}})
+        self.refresh: Refresh | None = None
         self.steps = StepFunctions()
         self.steps.script = [
             Turn(state(phase=Phase.ENDED, result=CycleResult.SUCCEEDED, instances=()), "SUCCEEDED"),
@@ -48,6 +53,10 @@ class Command:
         done = run("rollback", *words)
         assert done.exit_code == code, done.output
         return done
+
+    def active(self, group: str) -> Refresh | None:
+        """The refresh of the group that goes on."""
+        return self.refresh
 
     @property
     def requests(self) -> list[Any]:
@@ -63,6 +72,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Command:
     made = Command()
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setattr(module, "BakeAws", lambda region: made.aws)
+    monkeypatch.setattr(module, "InstanceRefreshes", lambda region: made)
     monkeypatch.setattr("rollcall_cli.cycling.run.physical_id", lambda stack, logical_id: MACHINE)
     monkeypatch.setattr("rollcall_cli.cycling.run.sleep", made.steps.sleep)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: made.steps.client)
@@ -101,7 +111,7 @@ def test_without_a_bake_before_it_goes_back_to_the_version_that_the_group_was_on
 def test_a_version_of_which_nothing_says_that_it_has_run_is_named_and_not_chosen(command: Command) -> None:
     command.aws.known = {"ami-7": image(7)}
     said = command("web", "--yes", code=ExitCode.NOT_RUN).stderr
-    assert "Of no version before 7 that can be launched it is known that group 'web' has run it" in said
+    assert "Group 'web' has no earlier version to go back to: there is none before 7 that it is known to have" in said
     assert "rollcall cycle --version 3 web" in said
     assert command.requests == []
 
@@ -112,7 +122,7 @@ def test_while_instances_run_another_version_the_present_one_can_be_chosen_and_f
     command.aws.groups["web"] = command.aws.groups["web"]._replace(members=tuple(members))
     asked = command("web", code=ExitCode.NOT_RUN).stderr
     assert "1 instance runs another version; --to 7 brings all to 7." in asked
-    assert "the group is on it; 1 instance runs another version" in command("web", "--list").stdout
+    assert "1 instance runs another version" in row(command, "7")
     command("web", "--to", "7", "--yes")
     assert command.requests == [{"group": "web", "launch_template_version": "7", "skip_matching": True}]
 
@@ -140,7 +150,7 @@ def test_what_it_cannot_go_back_to_is_refused_with_the_reason(command: Command, 
 def test_nothing_to_go_back_to_is_said(command: Command) -> None:
     command.aws.made_versions = {"7": version(7)}
     said = command("web", "--yes", code=ExitCode.NOT_RUN).stderr
-    assert "Of no version before 7" in said
+    assert "there is none before 7 that is kept" in said
     assert "rollcall cycle --version NUMBER web" in said
 
 
@@ -153,12 +163,50 @@ def test_without_an_answer_nothing_is_cycled_and_the_question_names_both_version
 
 def test_the_list_says_how_each_went_and_where_rollback_goes(command: Command) -> None:
     lines = command("web", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["version", "7", "6", "5", "4", "3"]
-    assert lines[1].endswith("the group is on it")
-    assert lines[2].split()[-4:] == ["succeeded", "rollback", "goes", "here"]
+    assert lines[1].startswith("the group is on it  7 ")
+    assert lines[2].startswith("rollback goes here  6 ")
+    assert [line.split()[0] for line in lines[3:]] == ["5", "4", "3"]
     assert "rolled back" in lines[3]
     assert lines[5].endswith("not made by a bake")
     assert command.requests == []
+
+
+def row(command: Command, number: str) -> str:
+    """The line of a version in the list."""
+    lines: list[str] = command("web", "--list").stdout.splitlines()
+    return next(line for line in lines if number in line[: line.find("ami-")].split())
+
+
+def test_a_version_that_is_being_rolled_out_is_said_to_be_that(command: Command) -> None:
+    wanted = {"LaunchTemplate": {"LaunchTemplateId": TEMPLATE, "Version": "7"}}
+    command.aws.groups["web"] = details({"LaunchTemplate": {"LaunchTemplateId": TEMPLATE, "Version": "6"}})
+    command.refresh = Refresh("r-1", "InProgress", desired_configuration=wanted)
+    assert row(command, "7").startswith("being rolled out    7 ")
+    assert row(command, "6").startswith("the group is on it  6 ")
+    said = json.loads(command("web", "--list", "--json").stdout)
+    assert (said["rolling_out"], said["versions"][0]["is_left"]) == ("7", False)
+
+
+def test_a_version_that_the_group_went_back_from_is_not_shown_as_if_it_ran(command: Command) -> None:
+    command.aws.groups["web"] = details({"LaunchTemplate": {"LaunchTemplateId": TEMPLATE, "Version": "4"}})
+    assert row(command, "7").endswith("the group went back from it")
+    assert "went back" not in row(command, "5"), "it was rolled back, which its roll-out says"
+    assert "went back" not in row(command, "4")
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_on_a_terminal_of_any_width_nothing_of_the_list_is_cut(
+    command: Command, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    made = {"rollcall:base-image": BASE, "rollcall:project-revision": "9f2c51d"}
+    command.aws.known[IMAGE] = image(5, id=IMAGE, roll_out="rolled back by hand", tags=made)
+    command.aws.made_versions["5"] = version(5, IMAGE)
+    monkeypatch.setattr(columns, "console", lambda: Console(width=width))
+    said = command("web", "--list").stdout
+    for words in ("the group is on it", IMAGE, "rolled back by hand", BASE, "9f2c51d", "not made by a bake"):
+        assert words in said
+    rows = [line for line in said.splitlines() if not line.startswith(" " * 4)]
+    assert max(map(len, rows)) <= width
 
 
 def test_the_list_as_json_has_all_that_is_known(command: Command) -> None:

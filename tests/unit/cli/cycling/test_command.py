@@ -128,7 +128,7 @@ def test_a_cycle_is_started_followed_and_ends_well_only_once_it_is_verified(comm
         "replacing: 4 new, 2 in progress, 4 left, 40 %",
         "i-a: its job runs, launched 65 s ago, version 8",
         "verifying: 4 new, 2 in progress, 4 left, 40 %",
-        "ended",
+        "the cycle ended: succeeded",
     ]
 
 
@@ -201,23 +201,8 @@ def test_what_happens_on_failure_is_what_the_input_calls_rollback(command: Comma
         (("web", "--checkpoints", "25,50"), "end in 100"),
         (("web", "--version", "newest"), "$Latest"),
         (("web", "--bake-seconds", "9999999"), "172800"),
-        (("web", "--watch", "--cancel"), "name one"),
         (("web", "--cancel", "--rollback"), "name one"),
-        (("web", "--dry-run", "--watch"), "name one"),
-        (("web", "--watch", "--batch", "2"), "options of a new one"),
-        (("web", "--rollback", "--on-failure", "auto"), "options of a new one"),
-        (("web", "--dry-run", "--key", "a"), "takes no --key"),
-        (("web", "--cancel", "--key", "a"), "takes no --key"),
-        (("web", "--key", " "), "not empty"),
-        (("web", "--key", "dry-a"), "does not begin with dry-"),
-        (
-            ("web", "--key", "v8"),
-            "like run-v8; to see the cycle that a tag started, --watch --key v8",
-        ),
-        (("web", "--key", "sched-2026-12-06"), "name what a tag starts"),
-        (("--watch",), "Name the group"),
-        (("--batch", "2"), "Name the group"),
-        (("--key", "a"), "Name the group"),
+        (("web", "--rollback", "--on-failure", "auto"), "options of a new cycle"),
     ],
 )
 def test_what_cannot_be_followed_is_refused_before_aws_is_asked(
@@ -248,13 +233,13 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
         dips=(dip,),
         unverified=("i-c has version 7",),
         warnings=("Terraform sets the version back", "i-d was left as it is"),
-        plan={"notes": ["Terraform sets the version back"]},
         put_back="the group is on $Default again",
         runs={"10": 1, "7": 8, "": 2},
         launches="$Default",
         launches_number="7",
     )
-    command.aws.script = [Turn(state()), Turn(state(verdicts=(VERDICT,))), last]
+    foreseen = ("Terraform sets the version back",)
+    command.aws.script = [Turn(state(warnings=foreseen)), Turn(state(verdicts=(VERDICT,), warnings=foreseen)), last]
     done = command("web", code=ExitCode.ACT)
     words = "i-b: ABANDON: task 'install nginx'; it failed; job 42 https://tower/#/jobs/playbook/42"
     assert f"UTC: {words}\n" in done.stderr
@@ -268,6 +253,8 @@ def test_a_failure_names_the_machine_the_task_and_the_job(command: Command) -> N
         "  put back: the group is on $Default again",
         "  instances now: 2 of another launch template, 8 of version 7, 1 of version 10; the group next launches "
         "version 7, which $Default stands for",
+        "  to bring all to version 7: rollcall cycle --skip-matching web",
+        "  to go on to version 8: rollcall cycle --version 8 web",
     ]
 
 
@@ -288,7 +275,13 @@ def test_what_did_not_go_well_says_which_versions_there_are_and_which_comes_next
 ) -> None:
     runs, launches, number = left
     command.aws.script = [badly(CycleResult.CANCELLED, runs=runs, launches=launches, launches_number=number)]
-    assert command("web", code=ExitCode.ACT).stdout.splitlines()[-1] == f"  instances now: {words}"
+    lines = command("web", code=ExitCode.ACT).stdout.splitlines()
+    assert f"  instances now: {words}" in lines
+    mixed = [
+        "  to bring all to version 7: rollcall cycle --skip-matching web",
+        "  to go on to version 8: rollcall cycle --version 8 web",
+    ]
+    assert lines[-2:] == mixed if len(runs) > 1 else not any("rollcall cycle" in line for line in lines)
     command.aws.script = [
         Turn(state(warnings=("mind this",))),
         badly(warnings=("mind this",), plan={"notes": ["mind this"]}),
@@ -335,7 +328,7 @@ def test_what_was_not_put_back_is_said_whatever_came_before(command: Command, re
     command.aws.script = [Turn(state()), Turn(ended(result), "FAILED", "Sandbox.Timedout", "Task timed out")]
     done = command("web", code=ExitCode.ACT)
     assert words in done.stdout
-    assert "something may be left to put back: Sandbox.Timedout: Task timed out\n" in done.stdout
+    assert "something may be left: Sandbox.Timedout: Task timed out\n" in done.stdout
 
 
 def test_an_instance_is_shown_once_at_each_stage_also_where_the_list_left_it_out_meanwhile(command: Command) -> None:
@@ -539,10 +532,11 @@ def test_the_same_key_is_the_same_cycle(command: Command, over: bool) -> None:
     assert json.loads(command("web", "--key", "release-8", "--json").stdout)["attached"] is True
 
 
-def test_the_same_key_with_other_options_shows_those_that_hold(command: Command) -> None:
+def test_the_same_key_with_other_options_starts_nothing_and_says_those_that_hold(command: Command) -> None:
     command.runs(well(), key="release-8", batch=2)
-    done = command("web", "--key", "release-8", "--batch", "3")
-    assert 'It was started with other options: {"batch": 2, "group": "web"}.' in done.stderr
+    done = command("web", "--key", "release-8", "--batch", "3", code=ExitCode.NOT_RUN)
+    assert 'It was started with other options: {"batch": 2, "group": "web"}. Nothing was started' in done.stderr
+    assert done.stdout == ""
 
 
 def test_without_a_key_each_run_is_a_cycle_of_its_own(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -583,9 +577,11 @@ def test_where_no_cycle_is_there_nothing_is_done(command: Command, way: tuple[st
 )
 def test_a_cycle_is_ended_by_its_refresh_and_followed_on(command: Command, way: str, result: CycleResult) -> None:
     command.runs(Turn(state()), Turn(state(phase=Phase.CANCELLING)), badly(result))
-    done = command("web", way, "--yes", code=ExitCode.ACT)
+    done = command("web", way, "--yes")
     assert command.refreshes.asked == [f"{way.removeprefix('--')} web"]
     assert f"was {result}" in done.stdout
+    assert "the cycle sees that within about 15 s, and ends.\n" in done.stderr
+    command("web", "--watch", code=ExitCode.ACT)  # who only watches has not asked for it
     assert "StopExecution" not in command.aws.asked
 
 
@@ -616,14 +612,23 @@ def test_a_refresh_that_is_not_the_cycles_is_left_alone(command: Command) -> Non
     command.refreshes.shown = Refresh("r-2", "InProgress")
     assert "r-2, is not that of Rollcall's cycle, r-1." in command("web", "--cancel", "--yes", code=2).stderr
     command.refreshes.shown = None
-    assert "has no instance refresh that is active" in command("web", "--cancel", "--yes", code=2).stderr
+    said = command("web", "--cancel", "--yes", code=2).stderr
+    assert "is over, and what came of it is being verified. Nothing was changed." in said
+    assert "To go back, once that has ended: rollcall cycle --version 7 web\n" in said
     assert command.refreshes.asked == []
+
+
+def test_a_cancel_that_comes_to_another_end_has_not_done_what_it_was_asked_for(command: Command) -> None:
+    command.runs(Turn(state()), Turn(ended(CycleResult.CANCELLED), "FAILED", "Sandbox.Timedout", "Task timed out"))
+    command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    command.runs(Turn(state()), badly(CycleResult.FAILED), key="again")
+    command("web", "--cancel", "--yes", code=ExitCode.ACT)
 
 
 def test_a_cycle_in_pre_flight_is_waited_for(command: Command) -> None:
     early = state(refresh_id="", phase=Phase.PREFLIGHT)
     command.runs(Turn(early), Turn(early), Turn(state()), badly(CycleResult.CANCELLED))
-    command("web", "--cancel", "--yes", code=ExitCode.ACT)
+    command("web", "--cancel", "--yes")
     assert command.refreshes.asked == ["cancel web"]
 
 
@@ -645,7 +650,7 @@ def test_a_cycle_that_begins_no_refresh_has_nothing_to_cancel(command: Command, 
     ("ending", "words"),
     [
         (Ending.IRREVERSIBLE, "--cancel stops it where it is"),
-        (Ending.NONE_ACTIVE, "has just ended"),
+        (Ending.NONE_ACTIVE, "Too late: the instance refresh of the cycle"),
         (AwsDenied("AWS refused RollbackInstanceRefresh"), "autoscaling:RollbackInstanceRefresh"),
     ],
     ids=["irreversible", "over", "denied"],
@@ -659,7 +664,7 @@ def test_what_aws_does_not_do_is_said_with_the_remedy(command: Command, ending: 
 def test_one_that_is_being_cancelled_already_is_only_followed(command: Command) -> None:
     command.runs(Turn(state()), badly(CycleResult.CANCELLED))
     command.refreshes.shown = Refresh("r-1", "Cancelling")
-    assert "under way already" in command("web", "--cancel", "--yes", code=ExitCode.ACT).stderr
+    assert "under way already" in command("web", "--cancel", "--yes").stderr
     assert command.refreshes.asked == []
 
 
@@ -686,7 +691,7 @@ def test_the_last_cycles_are_listed_with_what_came_of_them(command: Command) -> 
 
 
 def test_without_any_cycle_that_is_said(command: Command) -> None:
-    assert command().stdout == "No group was cycled in the last 90 days.\n"
+    assert command().stdout == "No group was cycled in the last 90 days. Dry runs are not listed.\n"
 
 
 def test_nothing_else_than_its_own_answer_is_on_stdout_where_it_is_no_terminal(command: Command) -> None:

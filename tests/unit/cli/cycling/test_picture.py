@@ -101,7 +101,7 @@ def test_before_the_first_answer_it_shows_pre_flight() -> None:
 
 
 def test_what_takes_longer_than_estimated_says_so() -> None:
-    assert "longer than estimated" in "\n".join(printed(RUNNING, since=1000.0))
+    assert "18 min 20 s so far; about 12 min 00 s were estimated" in "\n".join(printed(RUNNING, since=1000.0))
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,8 @@ def test_there_is_a_picture_only_where_both_streams_are_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: out)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: err)
     assert isinstance(display(), kind)
+
+
+def test_an_estimate_of_moments_says_nothing_and_is_not_shown() -> None:
+    *_, times, _ = printed(replace(RUNNING, state=state(plan={"estimate_seconds": 0.8})))
+    assert times == "100 s so far"
