@@ -322,7 +322,7 @@ def test_an_image_whose_launch_permissions_cannot_be_read_is_in_use_and_the_othe
 
 def test_ten_thousand_versions_of_each_template_are_searched() -> None:
     reader = ImageUses(REGION)
-    states = ["pending", "running", "shutting-down", "stopping", "stopped"]
+    states = ["pending", "running", "stopping", "stopped", "shutting-down"]
     expected = {
         "ImageIds": [IMAGE],
         "IncludeAllResourceTypes": True,

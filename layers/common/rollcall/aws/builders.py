@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, MADE_BY, MADE_BY_BAKE, launch_token
 from rollcall.domain.errors import AwsRejected, RollcallError
+from rollcall.domain.instances import LIVING
 
 from .client import aws_errors
 from .instances import instance_of
@@ -33,7 +34,6 @@ NO_ROOM_HERE = (
     "Unsupported",  # an instance type that the zone does not have
 )
 GROUP_TAG = "aws:autoscaling:groupName"  # that only AWS gives, to an instance of an Auto Scaling group
-LIVING = ("pending", "running", "stopping", "stopped")
 
 
 class Builders(RegionalClients):

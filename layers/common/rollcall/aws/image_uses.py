@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from rollcall.domain.errors import RollcallError
+from rollcall.domain.instances import LIVING, SHUTTING_DOWN
+from rollcall.domain.version_aliases import DEFAULT_VERSION
 
 from .client import AWS_CALLS_AT_ONCE, aws_errors
 from .images import VALUES_PER_FILTER, Images
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
 IMAGES_PER_REFERENCES = 10  # DescribeImageReferences' maximum of images (API reference)
 VERSION_DEPTH = "10000"  # its maximum, and that of a template's versions
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum, and DescribeLaunchConfigurations'
-ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")  # states of instances but terminated
+NOT_TERMINATED = (*LIVING, SHUTTING_DOWN)  # states in which an instance may still use its image
 FLEETS_GONE = frozenset({"deleted", "deleted-running", "deleted-terminating"})
 SPOT_FLEETS_GONE = frozenset({"cancelled", "cancelled_running", "cancelled_terminating"})
-DEFAULT_VERSION = "$Default"  # of a specification without a version (API reference, LaunchTemplateSpecification)
 TEMPLATE_KIND = "ec2:LaunchTemplate"
 REFERRING_KINDS: tuple[Any, ...] = (  # those with options; of the others all are searched
     {
@@ -40,7 +41,7 @@ REFERRING_KINDS: tuple[Any, ...] = (  # those with options; of the others all ar
     },
     {
         "ResourceType": "ec2:Instance",
-        "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": list(ALIVE)}],
+        "ResourceTypeOptions": [{"OptionName": "state-name", "OptionValues": list(NOT_TERMINATED)}],
     },
 )
 
@@ -204,11 +205,11 @@ class ImageUses(Images):
             for chunk in batched(image_ids, VALUES_PER_FILTER):
                 filters: Any = [
                     {"Name": "image-id", "Values": list(chunk)},
-                    {"Name": "instance-state-name", "Values": list(ALIVE)},
+                    {"Name": "instance-state-name", "Values": list(NOT_TERMINATED)},
                 ]
                 for page in pages.paginate(Filters=filters):
                     for raw in (each for some in page["Reservations"] for each in some["Instances"]):
-                        if raw["State"]["Name"] in ALIVE:
+                        if raw["State"]["Name"] in NOT_TERMINATED:
                             found.setdefault(raw["ImageId"], f"the instance {raw['InstanceId']}")
         return found
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.domain.version_aliases import DEFAULT_VERSION
+
 from .client import aws_errors
-from .image_uses import DEFAULT_VERSION, GROUPS_PER_PAGE, ImageUses, configuration_use, is_of_template
+from .image_uses import GROUPS_PER_PAGE, ImageUses, configuration_use, is_of_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from rollcall.doctor.unread_findings import listed
 from rollcall.domain.bake_tags import BASE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import CYCLE_TAG
-from rollcall.workflow.group_versions import DEFAULT_VERSION
+from rollcall.domain.version_aliases import DEFAULT_VERSION
 
 from .due import Baked, nothing_new, what_is_new
 from .key_access import key_warnings

@@ -17,7 +17,7 @@ from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
 from rollcall.domain.event_fields import BY_OPERATOR
-from rollcall.workflow.group_versions import DEFAULT_VERSION
+from rollcall.domain.version_aliases import DEFAULT_VERSION
 from rollcall.workflow.settling import STOPPED
 from rollcall.workflow.state_texts import cut
 

@@ -25,6 +25,7 @@ from rollcall.domain.bake_tags import (
     SmokeOutcome,
     version_description,
 )
+from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
 from rollcall.hosts.removal_limit import is_too_many
 
 from .moments import moment_of
@@ -228,7 +229,7 @@ def _versions_in_use(given: RetentionInput) -> Mapping[str, str]:
     latest = given.versions[0].number
     default = next((each.number for each in given.versions if each.is_default), "")
     for version, by in given.uses.versions.items():
-        found.setdefault({"$Latest": latest, "$Default": default}.get(version, version), by)
+        found.setdefault({LATEST_VERSION: latest, DEFAULT_VERSION: default}.get(version, version), by)
     found.setdefault(given.before or version_before(given.images), "the group was on it before its last roll-out")
     found.setdefault(default, "it is the launch template's default version")
     found.setdefault(latest, "it is the launch template's latest version")

@@ -12,7 +12,8 @@ from rollcall.doctor.unread_findings import listed
 from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, options
-from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, configuration_with
+from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
+from rollcall.workflow.group_versions import base_template, configuration_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
 
-LATEST = "$Latest"
 CONFIGURATION_OPTIONS = {"LaunchTemplate": "--launch-template", "MixedInstancesPolicy": "--mixed-instances-policy"}
 
 
@@ -44,7 +44,7 @@ def template_objections(given: PreflightInput, details: GroupDetails) -> Iterato
             "give the group a version that is there",
         )
         return
-    if given.own_version == LATEST:
+    if given.own_version == LATEST_VERSION:
         yield Objection(
             "on $Latest",
             "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
@@ -79,7 +79,7 @@ def _launched_by_others(given: PreflightInput, details: GroupDetails) -> Iterato
     if given.template is None:
         return
     users = (*_overrides(details, given.template), *given.template_users)
-    newest = [each.by for each in users if each.version == LATEST]
+    newest = [each.by for each in users if each.version == LATEST_VERSION]
     if newest:
         yield Objection(
             "others on $Latest",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
-from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template
+from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.group_versions import base_template
 
 if TYPE_CHECKING:
     from rollcall.aws.auto_scaling import Activity

@@ -28,7 +28,8 @@ from rollcall.domain.findings import Severity
 from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.domain.settings import PINNED_TAG, StackNames
-from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
+from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.group_versions import base_template, own_version
 
 from .cycle_aws import CycleAws
 from .preflight import Preflight, judge

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
+
 from .request import Follow
 
-ALIASES = {"latest": "$Latest", "default": "$Default"}  # values of tags hold no $
+ALIASES = {"latest": LATEST_VERSION, "default": DEFAULT_VERSION}  # values of tags hold no $
 
 
 class Pin(NamedTuple):

@@ -17,7 +17,8 @@ from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
-from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template
+from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import ENDED, settling_event
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 

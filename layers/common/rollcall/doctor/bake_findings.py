@@ -20,6 +20,7 @@ from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, warns, without_group
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.domain.shell_commands import command, set_tag_command
+from rollcall.domain.version_aliases import LATEST_VERSION
 
 from .arn_patterns import arn_like
 from .unread_findings import unread
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
 
     from .observations import BakeDefaults, Observations, ObservedGroup
-
-
-LATEST = "$Latest"
 
 
 def bake_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
@@ -96,7 +94,7 @@ def _of_group(group: ObservedGroup, defaults: BakeDefaults, groups: Mapping[str,
 def _launch_template(group: ObservedGroup, observed: Observations, here: Settings) -> Iterator[Finding]:
     """Whether bakes may give its launch template versions, and what launches these."""
     template = group.details.launch_template if group.details else {}
-    if template.get("Version") == LATEST:
+    if template.get("Version") == LATEST_VERSION:
         yield warns(
             f"group {group.name}",
             "baked on $Latest",

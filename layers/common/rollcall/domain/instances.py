@@ -8,7 +8,10 @@ from typing import NamedTuple
 from .empty_mapping import EMPTY_MAPPING
 from .groups import AddressKind
 
-TERMINATED = "terminated"  # the last state of an instance (API reference, InstanceState)
+# States of an instance (API reference, InstanceState)
+LIVING = ("pending", "running", "stopping", "stopped")
+SHUTTING_DOWN = "shutting-down"
+TERMINATED = "terminated"
 
 
 class UserDataParameters(NamedTuple):
@@ -39,7 +42,7 @@ class Instance(NamedTuple):
     @property
     def living(self) -> bool:
         """Neither terminated nor on its way there."""
-        return self.state not in ("shutting-down", TERMINATED)
+        return self.state not in (SHUTTING_DOWN, TERMINATED)
 
     @property
     def in_words(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rollcall.domain.version_aliases import DEFAULT_VERSION
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.aws.group_details import GroupDetails
-
-DEFAULT_VERSION = "$Default"  # of a template without one (API reference, LaunchTemplateSpecification)
 
 
 def base_template(configuration: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import date
 
 GROUP_MAX = 40  # characters
@@ -97,11 +96,6 @@ def is_of_bake(name: str, group: str) -> bool:
 def is_dry_run(name: str, group: str) -> bool:
     """Whether a group's execution changes nothing, by the key that the command gives it."""
     return key_of(name, group).startswith(DRY_KEY)
-
-
-def without_dry_runs(names: Iterable[str], group: str) -> list[str]:
-    """The names of a group's executions that may change something, in their order."""
-    return [each for each in names if not is_dry_run(each, group)]
 
 
 def _cleaned_key(key: str) -> str:
