@@ -159,7 +159,7 @@ CAUSES = [
         "the removal limit of an inventory, of nodes in Chef",
     ),
     (code(f"{event_fields.OF_A_CYCLE}web"), "in alerts: the cycles of a group, until one succeeds"),
-    (code(f"{event_fields.OF_A_BAKE}web"), "in alerts: the bakes of a group, until one succeeds"),
+    (code(f"{event_fields.OF_A_BAKE}web"), "in alerts: the bakes of a group, until one comes to an image in a version"),
     (code(f"{event_fields.OF_THE_DOCTOR}group web: no launch hook"), "a [finding of doctor](doctor-findings.md)"),
 ]
 WORKFLOWS = (*CycleEvent, *BakeEvent)  # what is published of these is on a page of its own

@@ -138,7 +138,7 @@ What the tag `{reader.CYCLE_TAG}` says, besides the keys below as KEY=VALUE:
 
 What a group's tags say of bakes: [Tags of bakes](tags-bakes.md).
 
-The same keys are those of a cycle's input, which goes before the tag. Tags hold no percent sign and no comma: write
+The same keys are those of a cycle's input, which overrides the tag. Tags hold no percent sign and no comma: write
 `25percent`, and lists as `25:100`. The keys without *in the tag* are about one cycle alone.
 """
 ABOUT = """\

@@ -51,7 +51,7 @@ OF_WHAT_IS_MADE = [
     (bake_tags.DISABLED_AT, "images", "since when it is disabled"),
 ]
 ABOUT = f"""\
-How a group is [baked](../operate/bake.md), in a stack with `Bakes=true`. What a bake's input says overrides the tags.
+How a group is [baked](../operate/bake.md), in a stack with `Bakes=true`. A bake's input overrides the group's tags.
 
 The tag `{bake_tags.BAKE_TAG}` of a group holds words, separated by blanks:
 

@@ -202,10 +202,10 @@ ALONE = (
 
 BAKES = (
     ("a bake, s", "bake_s"),
-    ("AWS calls", "bake_aws_calls"),
-    ("Tower calls", "bake_tower_calls"),
-    ("invocations of its function", "bake_invocations"),
-    ("state transitions", "bake_state_transitions"),
+    ("    AWS calls of a bake", "bake_aws_calls"),
+    ("    Tower calls", "bake_tower_calls"),
+    ("    invocations of its function", "bake_invocations"),
+    ("    state transitions", "bake_state_transitions"),
     ("hours of builder and smoke instance together", "bake_instance_hours"),
     ("list price of a bake, USD", "usd_per_bake"),
     ("    of these, builder and smoke instance, USD", "usd_instances_per_bake"),
@@ -215,7 +215,7 @@ BAKES = (
     ("retention of 1,000 images and 10,000 versions in one run, s", "retention_s"),
     ("    with the template's share of a CPU, s", "retention_s_in_lambda"),
     ("    CPU of the whole process, s", "retention_cpu_s"),
-    ("    AWS calls", "retention_aws_calls"),
+    ("    AWS calls of retention", "retention_aws_calls"),
     ("    peak memory, MB", "retention_mb"),
     ("    memory in the template, MB", "bake_memory_mb"),
 )

@@ -23,7 +23,7 @@ from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
 from lab.ear import Ear
 from lab.tower.embedded import Tower
-from rollcall.domain.bake_tags import BAKE_UNTIL
+from rollcall.domain.bake_tags import BAKE_UNTIL, ROLL_OUT
 from rollcall.workflow.failures import REMEDY
 from rollcall.workflow.settling import SETTLE_AFTER
 
@@ -169,6 +169,25 @@ def test_of_a_bake_that_is_stopped_and_whose_event_is_lost_reconcile_leaves_no_b
     cloud.reconcile()
     assert nothing_left(group, tower)
     assert images(group) == []
+
+
+def test_of_a_bake_that_is_stopped_in_its_roll_out_and_whose_event_is_lost_reconcile_has_the_image_say_so_once(
+    make_baked: MakeGroup, cloud: Cloud, ear: Ear
+) -> None:
+    """None of its instances lives, by which it could be found."""
+    group = make_baked()
+    at_size(group, 2)
+    group.tag({"cycle": "batch=1 checkpoints=50:100"})
+    bake = start_bake(group)
+    bake.rolls_out(group).reaches("waiting at a checkpoint")
+    cloud.aws.drop_events("Step Functions Execution Status Change")
+    bake.stop()
+    bake.age(SETTLE_AFTER + 60)
+    for _ in range(2):
+        cloud.reconcile()
+        eventually(lambda: tags_of(images(group)[0]).get(ROLL_OUT) == "cancelled", "its image says so")
+    eventually(lambda: ear.details(group, "Image Failed"), "it is published")
+    assert [each["result"] for each in ear.details(group, "Image Failed")] == ["cancelled"]
 
 
 def test_a_builder_whose_time_is_over_is_removed_by_reconcile_and_published_once(

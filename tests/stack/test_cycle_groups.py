@@ -127,7 +127,7 @@ def test_a_group_on_default_that_is_not_pinned_is_on_the_number_afterwards(make_
     assert (state["pinned_from"], state["rolls_back"]) == ("", False)
     assert (versions(group), own_version(group)) == (["2"], "2")
     assert any(
-        "will be on version 2 afterwards; with --pin (in input and tags: pin=true)" in each
+        "will be on version 2 afterwards; with --pin of a cycle or bake (in input and tags: pin=true)" in each
         for each in state["warnings"]
     )
 

@@ -45,7 +45,7 @@ def cycle(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="wait so long at the end before it counts: AWS's bake time, which makes no image; by default 0",
+            help="watch the new version so long (AWS: bake time) before the cycle is over; by default 0",
         ),
     ] = None,
     skip_matching: Annotated[

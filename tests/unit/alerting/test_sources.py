@@ -152,7 +152,8 @@ BAKE: dict[str, Any] = {
 def test_a_bake_that_failed_is_an_incident_with_the_job_until_the_group_is_baked_again() -> None:
     occurrence = trouble(event("Image Failed", **BAKE))
     assert (occurrence.cause, occurrence.subject, occurrence.group) == ("bake: web", "web", "web")
-    assert occurrence.reason == "the bake of web failed: job 121 failed on the builder"
+    words = "the bake of web failed, and changed nothing in the group: job 121 failed on the builder"
+    assert occurrence.reason == f"{words}; all of it: rollcall bake --watch web"
     assert (occurrence.job_url, occurrence.began) == ("https://tower/121", NOW - 660)
     ending = end(event("Image Baked", **BAKE))
     assert (ending.subject, ending.cause) == (occurrence.ended_by, occurrence.cause)

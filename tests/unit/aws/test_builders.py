@@ -9,6 +9,7 @@ from botocore.stub import Stubber
 
 from rollcall.aws.builders import Builders
 from rollcall.aws.launch_templates import LaunchRefusal
+from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, launch_token
 from rollcall.domain.errors import AwsDenied, AwsRejected, Throttled
 from unit.fakes import REGION
 
@@ -17,9 +18,19 @@ from .answers import raw_instance
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+BAKE = "0123456789ab"
 OURS = {"Name": "tag:rollcall:made-by", "Values": ["rollcall bake"]}
 PARAMETERS: dict[str, Any] = {"ImageId": "ami-1", "InstanceType": "m7i.large"}
 ALONE: dict[str, Any] = {**PARAMETERS, "MinCount": 1, "MaxCount": 1}
+
+
+def launched(instance_id: str, *, role: str = "builder", token: str | None = None, **changes: Any) -> dict[str, Any]:
+    """An instance with a bake's tags, as EC2 shows it. token: that it was launched with, the bake's unless given."""
+    own = launch_token(BAKE, role, "subnet-1", "ami-1") if token is None else token
+    tags = {BAKE_ID: BAKE, BAKE_ROLE: role, **changes.pop("tags", {})}
+    shown = [{"Key": key, "Value": value} for key, value in tags.items()]
+    fields = {"SubnetId": "subnet-1", "ImageId": "ami-1", "ClientToken": own, "Tags": shown}
+    return raw_instance(instance_id, **(fields | changes))
 
 
 @pytest.fixture
@@ -72,20 +83,48 @@ def test_a_dry_run_that_launches_is_an_error(builders: Builders, ec2: Stubber) -
 
 
 def test_the_instances_of_a_bake_are_found_by_its_tag_in_any_state(builders: Builders, ec2: Stubber) -> None:
-    filters = [OURS, {"Name": "tag:rollcall:bake-id", "Values": ["0123456789ab"]}]
-    answer = {"Reservations": [{"Instances": [raw_instance("i-a")]}, {"Instances": [raw_instance("i-b")]}]}
+    filters = [OURS, {"Name": "tag:rollcall:bake-id", "Values": [BAKE]}]
+    answer = {"Reservations": [{"Instances": [launched("i-a")]}, {"Instances": [launched("i-b", role="smoke")]}]}
     ec2.add_response("describe_instances", answer, {"Filters": filters})
-    assert [each.instance_id for each in builders.instances_of_bake("0123456789ab")] == ["i-a", "i-b"]
+    assert [each.instance_id for each in builders.instances_of_bake(BAKE)] == ["i-a", "i-b"]
 
 
 def test_an_instance_of_a_group_is_no_bakes_though_it_has_a_builders_tags(builders: Builders, ec2: Stubber) -> None:
     """A launch template that an operator made from a builder gives them to production."""
-    serving = raw_instance("i-b") | {"Tags": [{"Key": "aws:autoscaling:groupName", "Value": "web"}]}
-    answer = {"Reservations": [{"Instances": [raw_instance("i-a"), serving]}]}
+    serving = launched("i-b", tags={"aws:autoscaling:groupName": "web"})
+    answer = {"Reservations": [{"Instances": [launched("i-a"), serving]}]}
     ec2.add_response("describe_instances", answer)
     ec2.add_response("describe_instances", answer)
     assert [each.instance_id for each in builders.instances_of_bakes()] == ["i-a"]
-    assert [each.instance_id for each in builders.instances_of_bake("0123456789ab")] == ["i-a"]
+    assert [each.instance_id for each in builders.instances_of_bake(BAKE)] == ["i-a"]
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        launched("i-b", token=""),
+        launched("i-b", token="fleet-0123"),
+        launched("i-b", SubnetId="subnet-2"),
+        launched("i-b", ImageId="ami-2"),
+        launched("i-b", tags={BAKE_ID: "ba9876543210"}),
+        launched("i-b", tags={BAKE_ROLE: "smoke"}),
+        launched("i-b", Tags=[]),
+    ],
+    ids=["no token", "a fleet's", "another subnet", "another image", "another bake", "another role", "no tags"],
+)
+def test_an_instance_that_a_bake_did_not_launch_is_none_of_its_whatever_its_tags(
+    builders: Builders, ec2: Stubber, copy: dict[str, Any]
+) -> None:
+    """A fleet, or what is launched "like" a builder, has its tags."""
+    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [launched("i-a"), copy]}]})
+    assert [each.instance_id for each in builders.instances_of_bakes()] == ["i-a"]
+
+
+def test_one_that_is_terminated_and_has_no_subnet_any_more_is_still_its_bakes(builders: Builders, ec2: Stubber) -> None:
+    gone = launched("i-a", State={"Code": 48, "Name": "terminated"})
+    del gone["SubnetId"]
+    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [gone]}]})
+    assert [each.gone for each in builders.instances_of_bake(BAKE)] == [True]
 
 
 def test_of_all_bakes_only_those_are_found_that_live(builders: Builders, ec2: Stubber) -> None:

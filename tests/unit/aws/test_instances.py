@@ -10,6 +10,7 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 
 from rollcall.aws.fleet import Fleet
+from rollcall.aws.instances import instance_of
 from rollcall.domain.errors import AwsDenied, InstanceNotVisible, NoTimeLeft, Throttled
 from rollcall.domain.groups import AddressKind
 from rollcall.domain.membership import Membership
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Instances
+
+
+@pytest.mark.parametrize(
+    ("shown", "reason"), [({"Code": "Server.X", "Message": "Server.X: no"}, "Server.X: no"), ({}, ""), (None, "")]
+)
+def test_why_an_instance_is_in_its_state_is_in_ec2s_words(shown: object, reason: str) -> None:
+    found = instance_of(raw_instance("i-a", StateReason=shown))
+    assert (found.state_reason, found.in_words) == (reason, f"running ({reason})" if reason else "running")
 
 
 def test_memberships_are_asked_for_fifty_at_a_time(fleet: Fleet, autoscaling: Stubber) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.handlers import base64_encode_user_data
 
-from rollcall.bake.launch_fields import instance_tags, launch_fields, launch_token, root_volume_key
-from rollcall.domain.bake_tags import Role
+from rollcall.bake.launch_fields import instance_tags, launch_fields, root_volume_key
+from rollcall.domain.bake_tags import Role, launch_token
 
 from .baked import state
 

@@ -11,7 +11,7 @@ import pytest
 
 from rollcall.aws.images import Image
 from rollcall.aws.launch_templates import LaunchRefusal
-from rollcall.bake.launching import VISIBLE_AFTER
+from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
 from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE
@@ -218,6 +218,25 @@ def test_what_was_rolled_back_is_baked_again_though_nothing_is_new(ended: str) -
     assert again.until().result == BakeResult.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "result"),
+    [
+        (False, True, BakeResult.SUCCEEDED),
+        (False, False, BakeResult.NOTHING_NEW),
+        (True, False, BakeResult.NOTHING_NEW),
+    ],
+)
+def test_an_image_that_was_not_rolled_out_keeps_none_from_being_baked_that_is_to_be(
+    first: bool, then: bool, result: BakeResult
+) -> None:
+    """Saturday's without a roll-out would keep the group from Sunday's patch."""
+    one = world(base_image=BASE, roll_out=first)
+    one.until()
+    again = world(base_image=BASE, only_if_new=True, roll_out=then)
+    again.aws.known |= one.aws.known
+    assert again.until().result == result
+
+
 # What goes wrong
 
 
@@ -304,6 +323,22 @@ def test_a_builder_that_does_not_come_to_run_ends_the_bake() -> None:
             break
         bake.clock.now += bake.step(name).wait
     assert bake.state["reason"] == "builder i-00000000000000001 does not run within 15 minutes"
+
+
+@pytest.mark.parametrize("reason", ["Server.InternalError: Internal error on launch", ""])
+@pytest.mark.parametrize("at", ["launch", "register", "provision"])
+def test_why_a_builder_was_ended_is_said_in_ec2s_words(at: str, reason: str) -> None:
+    bake = world()
+    bake.until("launch")
+    bake.step("launch")
+    bake.goes_on()
+    bake.until(at)
+    [builder] = bake.living()
+    ended = replace(bake.fleet.known_instances[builder], state="terminated", state_reason=reason)
+    bake.fleet.known_instances[builder] = ended
+    words = "did not come to run, it is" if at == "launch" else "was ended by something else: it is"
+    why = f" ({reason})" if reason else ""
+    assert bake.step(at).state.reason == f"builder {builder} {words} terminated{why}"
 
 
 def test_a_second_builder_that_a_dead_function_launched_goes_with_the_first_and_not_after_the_roll_out() -> None:
@@ -687,7 +722,7 @@ def test_one_whose_time_runs_out_while_it_rolls_out_has_failed() -> None:
     bake.history.known[EXECUTION] = {"bake": bake.state}
     answer = bake.run().settle({**ABORTED, "status": "TIMED_OUT"})
     assert (answer.state.result, answer.state.cycle_result) == (BakeResult.FAILED, "cancelled")
-    assert answer.state.reason == "its execution has run for as long as one may"
+    assert answer.state.reason == "its execution ran out of time"
 
 
 # What is put back whatever fails
@@ -809,9 +844,9 @@ def test_a_builder_that_ec2_does_not_show_ends_the_bake_after_ten_minutes() -> N
     bake.step("launch")
     launched = bake.clock.now
     bake.fleet.known_instances.clear()
-    bake.clock.now = launched + VISIBLE_AFTER
+    bake.clock.now = launched + INSTANCE_VISIBLE_AFTER
     assert bake.step("launch").next == "launch"
-    bake.clock.now = launched + VISIBLE_AFTER + 1
+    bake.clock.now = launched + INSTANCE_VISIBLE_AFTER + 1
     answer = bake.step("launch")
     assert answer.next == "put_back"
     assert answer.state.reason == f"EC2 launched builder {answer.state.builder} and does not show it"

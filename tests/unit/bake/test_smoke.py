@@ -12,7 +12,7 @@ import pytest
 
 from rollcall.aws.launch_templates import TemplateVersion
 from rollcall.bake.answer import StepAnswer
-from rollcall.bake.launching import VISIBLE_AFTER
+from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
 from rollcall.bake.smoke import BOOT_MAX, SmokeTest
 from rollcall.bake.smoke_jobs import SmokeJobs
 from rollcall.bake.state import BakeResult, BakeState, Phase
@@ -168,7 +168,7 @@ def test_one_that_ec2_does_not_show_yet_is_waited_for() -> None:
     trial = Trial()
     trial.round()
     trial.aws.instances_by_id.clear()
-    assert trial.round(VISIBLE_AFTER - 1).next == "smoke"
+    assert trial.round(INSTANCE_VISIBLE_AFTER - 1).next == "smoke"
     assert failed(trial.round(1)).endswith("EC2 does not show it")
 
 

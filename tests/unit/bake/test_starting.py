@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +51,7 @@ class FakeExecutions(Executions):
         if name in self.known:
             return False
         self.put(name, "RUNNING")
-        self.known[name] = replace(self.known[name], request=request)
+        self.known[name] = self.known[name]._replace(request=request)
         return True
 
     def find(self, name: str) -> Execution | None:

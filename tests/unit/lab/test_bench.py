@@ -94,7 +94,7 @@ from bench.reconciling import (
     tower_of,
     wrong_hosts,
 )
-from bench.table import GOALS, RECONCILED, RETENTION_SECONDS, Goal, markdown, missed_goals, tables
+from bench.table import BAKES, GOALS, RECONCILED, RETENTION_SECONDS, Goal, markdown, missed_goals, tables
 from lab.aws.embedded import Invocation, Transition
 from lab.tower.embedded import JobRecord
 from rollcall.bake.retiring import TIME_NEEDED
@@ -747,6 +747,12 @@ def test_the_words_about_how_it_was_made_are_true() -> None:
     assert f"after {BAKE_CALL * 1000:.0f} ms at least" in words
     assert KEPT == 5
     assert how_made({}) in how_made(GOOD)
+
+
+def test_no_two_figures_of_bakes_have_the_same_name_on_a_page() -> None:
+    """Else one is taken for the other when the page is brought up to date."""
+    names = [words.strip() for words, _ in BAKES]
+    assert len(names) == len(set(names))
 
 
 def test_tables_show_what_was_measured_and_leave_out_the_rest() -> None:

@@ -801,6 +801,13 @@ def test_operators_are_notified_of_alarms_about_what_no_event_says_and_of_their_
         assert each.get("OKActions", []) == ([ALERT_TOPIC] if name in paged else [])
 
 
+def test_the_page_on_alerts_names_the_alarms_that_repeat_an_event() -> None:
+    [named] = re.findall(
+        r"Alarms that merely repeat an event \(([^)]*)\)", (REPOSITORY / "docs/guides/alerts.md").read_text()
+    )
+    assert set(re.findall(r"`(\w+)`", named)) == {each.removesuffix("Alarm") for each in REPEATING}
+
+
 def test_without_a_channel_there_is_nothing_of_alerts() -> None:
     own = {name for name in RESOURCES if name.startswith("Alert")} | {"AlarmTopic", "AlarmsToAlert"}
     own.add("DoctorAlertPolicy")

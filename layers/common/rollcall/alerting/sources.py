@@ -45,6 +45,7 @@ from rollcall.domain.event_fields import (
 from rollcall.domain.json_input import MOMENT_MAX, listed_names, quoted
 from rollcall.domain.message_format import body_of
 from rollcall.domain.reports import Event
+from rollcall.domain.shell_commands import command, operand
 
 from .incident import Ending, IncidentSeverity, Occurrence
 
@@ -284,18 +285,24 @@ def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
     group, result = str(detail["group"]), detail.get("result")
     if detail.get("roll_out") in ROLL_OUTS or result == CANCELLED:
         return None
-    words = f"the bake of {group} failed" if result else f"a bake of {group} did not clean up"
-    return _failed_run(event_id, at, detail, bake_of(group), words)
+    if not result:
+        return _failed_run(event_id, at, detail, bake_of(group), f"a bake of {group} did not clean up")
+    words = f"the bake of {group} failed, and changed nothing in the group"
+    shown = command("rollcall", "bake", "--watch", *operand(group))
+    return _failed_run(event_id, at, detail, bake_of(group), words, f"; all of it: {shown}")
 
 
-def _failed_run(event_id: str, at: float, detail: Json, cause: str, words: str) -> Occurrence:
-    """A cycle or a bake that failed. cause: what the group's next one that succeeds ends, too."""
+def _failed_run(event_id: str, at: float, detail: Json, cause: str, words: str, more: str = "") -> Occurrence:
+    """A cycle or a bake that failed. cause: what the group's next one that succeeds ends, too.
+
+    more: what follows the reason.
+    """
     group = str(detail["group"])
     return Occurrence(
         id=event_id,
         at=at,
         cause=cause,
-        reason=f"{words}: {detail['reason']}",
+        reason=f"{words}: {detail['reason']}{more}",
         severity=IncidentSeverity.ERROR,
         began=max(0.0, at - float(detail.get("seconds") or 0.0)),
         subject=group,

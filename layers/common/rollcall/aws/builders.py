@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rollcall.domain.bake_tags import BAKE_ID, MADE_BY, MADE_BY_BAKE
+from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, MADE_BY, MADE_BY_BAKE, launch_token
 from rollcall.domain.errors import AwsRejected, RollcallError
 
 from .client import aws_errors
@@ -77,17 +77,17 @@ class Builders(RegionalClients):
         return self._tagged([{"Name": "instance-state-name", "Values": list(LIVING)}])
 
     def _tagged(self, filters: list[Any]) -> list[Instance]:
-        """Those of no Auto Scaling group: a launch template that was made from a builder copies its tags."""
+        """Those that a bake launched, and that are in no Auto Scaling group: tags are copied, and groups joined."""
         pages = self._ec2.get_paginator("describe_instances")
         ours: Any = {"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}
         with aws_errors("DescribeInstances"):
             found = [
-                instance_of(raw)
+                (instance_of(raw), raw.get("ClientToken", ""))
                 for page in pages.paginate(Filters=[ours, *filters])
                 for reservation in page["Reservations"]
                 for raw in reservation["Instances"]
             ]
-        return [each for each in found if GROUP_TAG not in each.tags]
+        return [each for each, token in found if GROUP_TAG not in each.tags and _is_launched_by_bake(each, token)]
 
     def stop(self, instance_id: str) -> None:
         """Stop an instance, whatever its behaviour at a shutdown of its own. It takes EC2 a while."""
@@ -115,3 +115,14 @@ class Builders(RegionalClients):
             except ClientError as error:
                 if not error.response["Error"]["Code"].startswith(NO_INSTANCE):
                     raise
+
+
+def _is_launched_by_bake(instance: Instance, token: str) -> bool:
+    """Whether an instance with a bake's tags was launched by it, by the token of its launch.
+
+    A launch template that was made from a builder gives its tags to a fleet, or to what is launched "like this". One
+    that is terminated has no subnet any more, and nothing is done to it.
+    """
+    tags, facts = instance.tags, instance.facts
+    own = launch_token(tags.get(BAKE_ID, ""), tags.get(BAKE_ROLE, ""), facts["subnet"], facts["image"])
+    return token == own or not instance.living

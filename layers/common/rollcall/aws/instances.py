@@ -136,4 +136,5 @@ def instance_of(raw: Any) -> Instance:
             "private_dns": raw.get("PrivateDnsName", ""),
         },
         tags={tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])},
+        state_reason=(raw.get("StateReason") or {}).get("Message", ""),
     )

@@ -16,13 +16,14 @@ from rollcall.workflow.waiting import SOON, next_wait
 from .answer import StepAnswer, over
 from .hosts import BakeHosts, kept_words
 from .job_round import Next
-from .launching import VISIBLE_AFTER, Launching, Wanted, refusal_words
+from .launching import INSTANCE_VISIBLE_AFTER, Launching, Wanted, refusal_words
 from .provisioning import BakeJobs
 from .state import BakeResult, Phase
 
 if TYPE_CHECKING:
     from rollcall.aws.fleet import Fleet
     from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import Inventory
     from rollcall.domain.jobs import JobTemplate
     from rollcall.domain.settings import Settings
@@ -59,13 +60,13 @@ class Building:
                 return answer
             state = replace(state, builder=answer, builder_since=now)
         if builder is None:
-            if now - state.builder_since > VISIBLE_AFTER:
+            if now - state.builder_since > INSTANCE_VISIBLE_AFTER:
                 return _failed(state, f"EC2 launched builder {state.builder} and does not show it")
             return StepAnswer(state, "launch", SOON)
         if builder.state == "running":
             return StepAnswer(state, "register")
         if builder.state != "pending":
-            return _failed(state, f"builder {state.builder} is {builder.state} before it ran: see why in EC2")
+            return _failed(state, f"builder {state.builder} did not come to run, it is {builder.in_words}")
         if now - state.builder_since > RUNNING_AFTER:
             return _failed(state, f"builder {state.builder} does not run within {RUNNING_AFTER / 60:.0f} minutes")
         return StepAnswer(state, "launch", SOON)
@@ -94,7 +95,7 @@ class Building:
         state = replace(state, phase=Phase.REGISTERING, phase_since=now)
         builder = self._launching.find(state, Role.BUILDER, state.builder)
         if builder is None or not builder.living:
-            return _failed(state, f"builder {state.builder} is gone")
+            return _failed(state, _gone_words(state, builder))
         settings = self._group_settings(state.group)
         kind = settings.address if settings else AddressKind.PRIVATE
         names = settings.inventory_groups if settings else (state.group,)
@@ -124,7 +125,7 @@ class Building:
             state = replace(state, phase=Phase.PROVISIONING, phase_since=now)
         builder = self._launching.find(state, Role.BUILDER, state.builder)
         if builder is None or not builder.living:
-            return _failed(state, f"builder {state.builder} is gone")
+            return _failed(state, _gone_words(state, builder))
         try:
             done = self._jobs.follow(
                 self._template(state), self._inventory(state), state.builder, state.group, state.execution_started
@@ -166,6 +167,11 @@ class Building:
 
     def _inventory(self, state: BakeState) -> Inventory:
         return self._tower.inventory(f"id:{state.inventory_id}")
+
+
+def _gone_words(state: BakeState, builder: Instance | None) -> str:
+    words = f"it is {builder.in_words}" if builder else "EC2 does not show it any more"
+    return f"builder {state.builder} was ended by something else: {words}"
 
 
 def _failed(state: BakeState, reason: str) -> StepAnswer:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.workflow.failures import failure_words
 from rollcall.workflow.invocation import BY_RECONCILE, execution_name
 from rollcall.workflow.names import bake_id_of, is_scheduled
+from rollcall.workflow.settling import STOPPED
 from rollcall.workflow.state_texts import cut
 from rollcall.workflow.waiting import next_wait
 
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
     from .putting_back import PuttingBack
     from .recording import Recording
 
-STOPPED = {  # by the status of an execution
-    "FAILED": "its last step failed at every try, for a reason that its execution has",
-    "ABORTED": "its execution was stopped by hand",
-    "TIMED_OUT": "its execution has run for as long as one may",
-}
+REASONS = {**STOPPED, "FAILED": "its last step failed at every try, for a reason that its execution has"}
 
 
 class Ending:
@@ -116,7 +113,7 @@ class Ending:
         if state.result is not None and (has_gone_well or not is_rolling):
             return state
         result = BakeResult.CANCELLED if status == "ABORTED" else BakeResult.FAILED
-        return replace(state, result=result, reason=STOPPED[status])
+        return replace(state, result=result, reason=REASONS[status])
 
     def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
         """The state after the execution's last step; before the first there is only its input.

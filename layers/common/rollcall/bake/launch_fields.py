@@ -10,7 +10,6 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as NoBase64
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain import bake_tags
@@ -25,12 +24,6 @@ if TYPE_CHECKING:
 
 TAKEN_METADATA = ("HttpEndpoint", "HttpPutResponseHopLimit", "HttpProtocolIpv6", "InstanceMetadataTags")
 TAKEN_VOLUME = ("VolumeSize", "VolumeType", "Iops", "Throughput", "Encrypted", "KmsKeyId")
-TOKEN_LENGTH = 64  # characters of a ClientToken (RunInstances)
-
-
-def launch_token(bake_id: str, role: Role, subnet: str, image: str) -> str:
-    """The token of a launch: the same bake launches one instance for a role in a subnet, however often it is tried."""
-    return sha256(f"{bake_id} {role} {subnet} {image}".encode()).hexdigest()[:TOKEN_LENGTH]
 
 
 def launch_fields(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.builders import NO_ROOM_HERE
 from rollcall.aws.launch_templates import LaunchRefusal
-from rollcall.domain.bake_tags import BAKE_ROLE
+from rollcall.domain.bake_tags import BAKE_ROLE, launch_token
 
-from .launch_fields import instance_tags, launch_fields, launch_token
+from .launch_fields import instance_tags, launch_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .bake_aws import BakeAws
     from .state import BakeState
 
-VISIBLE_AFTER = 600.0  # seconds in which EC2 shows an instance that it launched
+INSTANCE_VISIBLE_AFTER = 600.0  # seconds in which EC2 shows an instance that it launched
 
 
 class Wanted(NamedTuple):

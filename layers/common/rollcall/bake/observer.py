@@ -18,6 +18,7 @@ from rollcall.checks.registry import read_group_settings
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
 from rollcall.domain.errors import AwsDenied, BadSettings
 from rollcall.domain.objections import Objection
+from rollcall.domain.partitions import partition_of
 from rollcall.workflow.group_versions import base_template, own_version
 
 from .due import Baked
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from .bake_aws import BakeAws
     from .request import BakeRequest
     from .tag import BakeTag
-
-WELL = (RollOutOutcome.SUCCEEDED, RollOutOutcome.NONE)
 
 
 class PreflightObserver:
@@ -142,14 +141,12 @@ class PreflightObserver:
             subnets=subnets,
             security_groups=self._types.security_groups(security_groups(version.data)) if version else frozenset(),
             tower=observed_tower(self._tower, self._fleet, request, given.settings),
-            last=self._last(request.group) if known else None,
+            last=self._last(request) if known else None,
         )
 
     def _arn(self, template_id: str) -> str:
-        beginnings = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
         region = self._settings.region
-        partition = next((each for begin, each in beginnings.items() if region.startswith(begin)), "aws")
-        return f"arn:{partition}:ec2:{region}:{self._settings.account}:launch-template/{template_id}"
+        return f"arn:{partition_of(region)}:ec2:{region}:{self._settings.account}:launch-template/{template_id}"
 
     def _previous(self, version: TemplateVersion | None) -> Image | None:
         """The image that a version launches."""
@@ -173,10 +170,14 @@ class PreflightObserver:
             self._denied[name] = None
             return ""
 
-    def _last(self, group: str) -> Baked | None:
-        """What the last bake of the group began with whose image is in a version and was not rolled back."""
-        for image in self._aws.images_made_for(group):
-            if image.tags.get(VERSION) and image.tags.get(ROLL_OUT) in WELL:
+    def _last(self, request: BakeRequest) -> Baked | None:
+        """What the last bake of the group began with that came to what is asked for: an image that was rolled out.
+
+        Where none is to be rolled out, one that is in a version is enough.
+        """
+        enough = (RollOutOutcome.SUCCEEDED, *(() if request.roll_out else (RollOutOutcome.NONE,)))
+        for image in self._aws.images_made_for(request.group):
+            if image.tags.get(VERSION) and image.tags.get(ROLL_OUT) in enough:
                 return Baked(image.tags.get(BASE_IMAGE, ""), image.tags.get(PROJECT_REVISION, ""))
         return None
 

@@ -18,6 +18,7 @@ from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
 from rollcall.domain.event_fields import BY_OPERATOR
 from rollcall.workflow.group_versions import DEFAULT_VERSION
+from rollcall.workflow.settling import STOPPED
 from rollcall.workflow.state_texts import cut
 
 from .answer import PUT_BACK, StepAnswer
@@ -42,7 +43,6 @@ OUTCOMES = {
 }
 FOLLOWED_AGAIN = 300.0  # seconds until a cycle is followed anew; a round has some ten of the 25,000 events of a history
 ENDED = "ended"  # the phase of a cycle that is over
-STOPPED = {"ABORTED": "its execution was stopped by hand", "TIMED_OUT": "its execution ran out of time"}
 
 
 class RollOut(NamedTuple):

@@ -16,7 +16,7 @@ from rollcall.domain.bake_tags import Role, SmokeOutcome
 from rollcall.workflow.waiting import SOON
 
 from .answer import StepAnswer, over
-from .launching import VISIBLE_AFTER, Launching, Wanted, refusal_words
+from .launching import INSTANCE_VISIBLE_AFTER, Launching, Wanted, refusal_words
 from .request import Smoke
 from .state import BakeResult, Phase
 
@@ -55,12 +55,12 @@ class SmokeTest:
         if not state.smoke_instance:
             return self._launch(replace(state, phase=Phase.SMOKE, phase_since=now), mode, instance, now)
         waiting = StepAnswer(state, "smoke", SOON)
-        if instance is None and now - state.smoke_since < VISIBLE_AFTER:
+        if instance is None and now - state.smoke_since < INSTANCE_VISIBLE_AFTER:
             return waiting
         if instance is None or instance.state not in RUNS:
             if self._has_passed(state):
                 return self._ended(state, SmokeOutcome.PASSED)
-            words = f"it is {instance.state}" if instance else "EC2 does not show it"
+            words = f"it is {instance.in_words}" if instance else "EC2 does not show it"
             return self._failed(state, f"instance {state.smoke_instance} does not run: {words}")
         if state.smoke_host_id is None and not self._fleet.passing_status_checks([instance.instance_id]):
             if now - state.smoke_since < BOOT_MAX:

@@ -26,6 +26,7 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, RollcallError, Transient
 from rollcall.domain.findings import Severity
 from rollcall.domain.objections import Objection
+from rollcall.domain.partitions import partition_of
 from rollcall.domain.settings import PINNED_TAG, StackNames
 from rollcall.workflow.group_versions import DEFAULT_VERSION, base_template, own_version
 
@@ -222,9 +223,7 @@ class PreflightObserver:
 
 
 def _queue(settings: Settings, url: str) -> ObservedQueue:
-    beginnings = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-    partition = next((each for begin, each in beginnings.items() if settings.region.startswith(begin)), "aws")
-    arn = f"arn:{partition}:sqs:{settings.region}:{settings.account}:{url.rpartition('/')[2]}"
+    arn = f"arn:{partition_of(settings.region)}:sqs:{settings.region}:{settings.account}:{url.rpartition('/')[2]}"
     return ObservedQueue(arn, 0, 0, "", 0, "")
 
 

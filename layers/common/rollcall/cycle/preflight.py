@@ -210,7 +210,7 @@ def _version_notes(given: PreflightInput, details: GroupDetails, version: Versio
             + (
                 f"it is not pinned, for most of its instances run version {version.target} already"
                 if given.request.pin
-                else "with --pin (in input and tags: pin=true) it could be put back"
+                else "with --pin of a cycle or bake (in input and tags: pin=true) it could be put back"
             )
         )
     elif version.alias and version.configuration is None:

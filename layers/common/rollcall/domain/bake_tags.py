@@ -6,6 +6,7 @@ Permissions are given by MADE_BY: whatever has it, EC2 may let the bake function
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 
 # Of groups; see bake/tag.py
 BAKE_TAG = "rollcall:bake"
@@ -72,3 +73,12 @@ class RollOutOutcome(StrEnum):
 def version_description(bake_id: str, image: str) -> str:
     """The description of the launch template version of a bake. image: its id."""
     return f"{BAKED} {bake_id} {image}"
+
+
+def launch_token(bake_id: str, role: str, subnet: str, image: str) -> str:
+    """The token of a launch: the same bake launches one instance for a role in a subnet, however often it is tried.
+
+    subnet, image: their ids. It has as many characters as RunInstances' ClientToken may, and EC2 shows it of the
+    instance: what was launched without it is no bake's, whatever its tags.
+    """
+    return sha256(f"{bake_id} {role} {subnet} {image}".encode()).hexdigest()

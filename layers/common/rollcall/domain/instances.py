@@ -23,7 +23,10 @@ class UserDataParameters(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """An EC2 instance, with all of it that becomes a host. launched_at in epoch seconds."""
+    """An EC2 instance, with all of it that becomes a host. launched_at in epoch seconds.
+
+    state_reason: why it is in its state, in EC2's words; empty where it gives none.
+    """
 
     instance_id: str
     state: str
@@ -31,11 +34,17 @@ class Instance(NamedTuple):
     addresses: Mapping[AddressKind, str]
     facts: Mapping[str, str]
     tags: Mapping[str, str]
+    state_reason: str = ""
 
     @property
     def living(self) -> bool:
         """Neither terminated nor on its way there."""
         return self.state not in ("shutting-down", TERMINATED)
+
+    @property
+    def in_words(self) -> str:
+        """Its state, with why it is in it."""
+        return f"{self.state} ({self.state_reason})" if self.state_reason else self.state
 
     @property
     def gone(self) -> bool:
