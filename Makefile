@@ -14,7 +14,7 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE # where it is set, each of the many processes compiles all that it imports
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-bake picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack test-deployed beside-deployed unit-thorough test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
+.PHONY: help setup demo demo-bake picture lab invoke check unit unit-edges unit-inner test stories test-rest test-stack beside-stack test-properties test-all contract ansible-truth bench lint format build wheel docs chef-signatures requirements doctor reconcile redrive release uninstall-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,15 +70,9 @@ test-stack: setup ## the tests on the deployed stack that make test leaves out
 	@echo "Twelve minutes: these tests wait as Auto Scaling and Tower would"
 	pytest $(SIDE_BY_SIDE) --numprocesses 9 -m "stack and not story" tests/stack
 
-test-deployed: setup ## the stories, the contract tests and test-stack on the same deployments, as CI runs them
-	pytest $(SIDE_BY_SIDE) --numprocesses 9 -m "not thorough" tests/stack tests/contract
-
-# What CI runs beside the tests on the deployed stack: it takes what those leave of the processor, for they have deadlines.
-beside-deployed: setup ## all else that CI runs
-	@nice $(MAKE) --no-print-directory --output-sync=target ansible-truth unit-thorough lint build wheel docs
-
-unit-thorough: setup ## the unit tests with properties on more examples, and what else is thorough: make unit and test-properties
-	@pytest -q --hypothesis-profile thorough tests/unit
+# What CI runs beside test-stack: it takes what those leave of the processor, for they have deadlines.
+beside-stack: setup ## all that CI runs beside test-stack
+	@nice $(MAKE) --no-print-directory --output-sync=target test-properties ansible-truth lint build wheel docs
 
 test-properties: setup ## properties on more examples, and what else is thorough, two minutes
 	pytest --numprocesses 2 --dist loadfile --hypothesis-profile thorough -m "thorough or hypothesis" tests/unit

@@ -620,7 +620,7 @@ def test_a_bake_that_is_made_only_of_something_new_says_what_is_new(
 ) -> None:
     bake = world(**{"only_if_new": True, "base_image": BASE} | request_)
     observer = bake.observer()
-    observer._last = lambda group: last  # type: ignore[method-assign]
+    observer._last = lambda request: last  # type: ignore[method-assign]
     warnings = observer.preflight(bake.request, "this one").warnings
     assert [words in each for each in warnings] == ([True] if words else [])
 
