@@ -80,7 +80,9 @@ def test_status_shows_a_cycle_and_what_it_has_pinned(make_group: Callable[..., G
     assert (shown["group"], shown["name"], shown["phase"]) == (group.name, cycle.name, "waiting at a checkpoint")
     assert shown["percent"] == 50
     lines = cloud.rollcall("status", group.name).stdout.splitlines()
-    assert any(f"{group.name}: waiting at a checkpoint, 50 %, for " in each and cycle.name in each for each in lines)
+    assert any(
+        f"{group.name}: waiting at a checkpoint, 50 %, running for " in each and cycle.name in each for each in lines
+    )
     assert any(f"pinned from $Default to a number by cycle {cycle.name}, which puts it back" in each for each in lines)
     cloud.aws.drop_events("Step Functions Execution Status Change")
     cycle.stop()

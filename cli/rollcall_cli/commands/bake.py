@@ -32,7 +32,7 @@ def bake(
         str | None, typer.Option(metavar="NAME", help="whose job sets the builder up; by default as the tag says")
     ] = None,
     inventory: Annotated[
-        str | None, typer.Option(metavar="NAME", help="for the builder's host; by default as the tag says")
+        str | None, typer.Option(metavar="NAME", help="in which the builder gets its host; by default as the tag says")
     ] = None,
     instance_type: Annotated[
         str | None, typer.Option(metavar="TYPE", help="of the builder; by default the launch template's")
@@ -50,7 +50,7 @@ def bake(
         bool | None,
         typer.Option(
             "--roll-out/--no-roll-out",
-            help="cycle the group to the image, or leave it as it is; by default it is cycled",
+            help="cycle the group to the image; it is, unless the tag says no",
         ),
     ] = None,
     smoke: Annotated[
@@ -73,7 +73,7 @@ def bake(
         bool | None,
         typer.Option(
             "--pin/--no-pin",
-            help="move the default version, of a group on $Default; by default no",
+            help="roll out to a group on $Latest; for one on $Default move the default version; by default no",
         ),
     ] = None,
     key: Annotated[

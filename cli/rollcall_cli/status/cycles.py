@@ -73,7 +73,7 @@ def seen_pin(group: str, value: str, running: Collection[RunningCycle] | None, *
 def cycle_words(cycle: RunningCycle, now: float, given: Sequence[str]) -> str:
     """A cycle that runs, in a line. now: epoch seconds. given: options for the command in it."""
     watches = command("rollcall", "cycle", "--watch", *given, *operand(cycle.group))
-    since = f"for {duration(now - cycle.since)}, since {moment(cycle.since)}"
+    since = f"running for {duration(now - cycle.since)}, since {moment(cycle.since)}"
     return f"{cycle.group}: {cycle.phase}, {cycle.percent} %, {since}; {cycle.name}; {watches} shows it"
 
 

@@ -327,15 +327,6 @@ def test_a_failure_in_the_smoke_test_names_its_instance_and_its_job(command: Com
     assert "  in the smoke test: job 130 https://tower/130\n" in done.stdout
 
 
-def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None:
-    other = Objection("no such image", "image ami-9 is not there", "name another")
-    command.aws.script = [badly(BakeResult.REFUSED, objections=(OBJECTION, other))]
-    done = command("web", code=ExitCode.REFUSED)
-    assert "was refused before anything was launched, for 2 objections." in done.stdout
-    for each in (OBJECTION, other):
-        assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
-
-
 def test_what_was_removed_and_what_was_kept_is_said_with_the_reasons(command: Command) -> None:
     command.aws.script = [well(removed=("disabled ami-1: it is old",), retained=("ami-2 stays: instance i-z runs it",))]
     command.aws.script.insert(0, Turn(replace(STATE, removed=("disabled ami-1: it is old",))))

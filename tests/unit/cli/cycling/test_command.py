@@ -302,15 +302,6 @@ def test_a_verdict_of_a_check_has_no_job(command: Command) -> None:
     assert "i-b: HOLD: check elb; target group web: unhealthy\n" in command("web", code=ExitCode.ACT).stdout
 
 
-def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None:
-    other = Objection("no such version", "version 9 is not there", "name another")
-    command.aws.script = [badly(CycleResult.REFUSED, objections=(OBJECTION, other))]
-    done = command("web", code=ExitCode.REFUSED)
-    assert "was refused before anything was changed, for 2 objections." in done.stdout
-    for each in (OBJECTION, other):
-        assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
-
-
 def test_a_refusal_after_pre_flight_says_its_reason(command: Command) -> None:
     command.aws.script = [badly(CycleResult.REFUSED, reason="another refresh began meanwhile")]
     done = command("web", code=ExitCode.REFUSED)

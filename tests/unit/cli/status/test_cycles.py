@@ -53,7 +53,7 @@ def test_a_cycle_that_runs_is_shown_with_its_phase_and_since_when(looked: Looked
     status = looked.status()
     assert summary(status) == "no instance waits; 1 cycle runs; all well"
     [line] = shown(status, "cycles")
-    assert line.startswith("web: replacing, 40 %, for 12 minutes, since 20")
+    assert line.startswith("web: replacing, 40 %, running for 12 minutes, since 20")
     assert line.endswith("; web-1234abcd-v8; rollcall cycle --watch --stack other web shows it")
     assert answer_of(status)["cycles"] == [looked.around.known_cycles[0]._asdict()]
 

@@ -157,6 +157,17 @@ def test_the_list_as_json_has_null_for_what_is_not_there_and_times_to_the_millis
 # How it ended
 
 
+def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None:
+    other = Objection("no such version", "version 9 is not there", "name another")
+    refused = command.kind.ended("refused", objections=(OBJECTION, other))
+    command.aws.script = [Turn(refused, "FAILED", "refused")]
+    done = command("web", code=ExitCode.REFUSED)
+    before = "changed" if command.kind is CYCLE else "launched"
+    assert f"was refused before anything was {before}, for 2 objections." in done.stdout
+    for each in (OBJECTION, other):
+        assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
+
+
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_as_json_it_says_whether_it_was_refused_or_would_be(command: Command, dry_run: bool) -> None:
     result = "dry run" if dry_run else "refused"
