@@ -22,6 +22,7 @@ type Json = dict[str, Any]
 
 DOCTOR = "DoctorFunction"
 ALARM, LOG_GROUP, QUEUE = "AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup", "AWS::SQS::Queue"  # types of resources
+STATE_MACHINE = "AWS::StepFunctions::StateMachine"
 CYCLE_MACHINE = "CycleStateMachine"  # the logical id of the state machine, where the stack runs cycles
 BAKE_MACHINE = "BakeStateMachine"  # likewise, where it bakes images
 # A run of a function may take nearly two minutes, and is not to be begun twice.

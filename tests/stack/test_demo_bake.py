@@ -33,6 +33,6 @@ def test_the_scenes_of_a_bake_come_out(built: Path, tmp_path: Path, capsys: pyte
             stage.close()
     said = capsys.readouterr().out
     told = ["launching the builder", "smoke test: passed", "2 at a time", "none lost", "is terminated"]
-    told += ["rollcall rollback shop --list", "not made by a bake", "has failed its smoke test"]
+    told += ["rollcall rollback shop --list", "not made by a bake", "rollcall bake shop ends with 1:", "FAILED after"]
     assert [words for words in told if words not in said] == []
     assert [mark.name for mark in stage.marks] == ["bake under load", "keep the last five", "fail a smoke test"]

@@ -58,8 +58,9 @@ def history(
 ) -> ExitCode:
     """When instances were launched, registered, provisioned, in service and removed, and how long each took.
 
-    From Auto Scaling's activities, Tower's hosts and jobs, and the functions' logs. What a source does not answer is
-    said, and the rest is drawn. Without a GROUP or an INSTANCE: all groups with the tag rollcall:inventory.
+    From Auto Scaling's activities, Tower's hosts and jobs, the functions' logs, and Step Functions' lists of cycles and
+    bakes. What a source does not answer is said, and the rest is drawn. Without a GROUP or an INSTANCE: all groups with
+    the tag rollcall:inventory.
     """
     here = connect(region, profile)
     now = time.time()
@@ -68,7 +69,7 @@ def history(
     if html is not None:
         _write(html, page(_timeline(found)))
     if as_json:
-        print_json(written(found.records, found.asks, found.now, gaps=found.gaps))
+        print_json(written(found.records, found.asks, found.now, found.marks, gaps=found.gaps))
     else:
         show(console(), _timeline(found), found.gaps)
     return ExitCode.OK
@@ -92,7 +93,7 @@ def seconds_of(since: str) -> float:
 
 
 def _timeline(found: History) -> Timeline:
-    return timeline(found.records, found.asks, found.now, gaps=found.gaps)
+    return timeline(found.records, found.asks, found.now, found.marks, gaps=found.gaps)
 
 
 def show(console: Console, shown: Timeline, gaps: tuple[str, ...]) -> None:

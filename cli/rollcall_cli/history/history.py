@@ -22,13 +22,14 @@ from rollcall_cli.tower import tower_of
 from .activities import Activities, states_of
 from .log_lines import Logs
 from .tower_records import read_tower
+from .workflow_marks import read_marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rollcall.domain.inventories import Host
     from rollcall_cli.timeline.instances import Run
-    from rollcall_cli.timeline.timeline import Requirements
+    from rollcall_cli.timeline.timeline import Mark, Requirements
 
     from .activities import Activity
     from .log_lines import Found, LogLine
@@ -56,12 +57,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class History:
-    """What is known. asks: what each group asks for. gaps: what could not be read, in sentences. now: epoch seconds."""
+    """What is known. asks: what each group asks for. gaps: what could not be read, in sentences. now: epoch seconds.
+
+    marks: the cycles and bakes of these groups.
+    """
 
     records: tuple[InstanceRecord, ...]
     asks: Mapping[str, Requirements]
     gaps: tuple[str, ...]
     now: float
+    marks: tuple[Mark, ...] = ()
 
 
 def read_history(stack: str, region: str, wanted: Wanted, now: float, progress: Progress) -> History:
@@ -87,11 +92,19 @@ def read_history(stack: str, region: str, wanted: Wanted, now: float, progress: 
     until = min(now, max(each.ended or now for each in activities) + AFTER) if wanted.instance_id else now
     logs = Logs(stack, progress).lines(groups, everyone, first - BEFORE, until)
     tower = read_tower(tower_of(parameters), ids, tags, _jobs_in(logs.lines), first, progress)
+    workflows = read_marks(stack, groups, first, until)
     return History(
         records=tuple(_records(activities, logs, tower, wanted)),
         asks={name: requirements(own) for name, own in tags.items()},
-        gaps=(*_gone(groups - tags.keys()), *_retention(parameters, first, now), *logs.gaps, *tower.gaps),
+        gaps=(
+            *_gone(groups - tags.keys()),
+            *_retention(parameters, first, now),
+            *logs.gaps,
+            *tower.gaps,
+            *workflows.gaps,
+        ),
         now=now,
+        marks=workflows.marks,
     )
 
 

@@ -278,7 +278,7 @@ def _marks(sheet: Sheet) -> Iterator[Text]:
     """What was begun, and where in the strips."""
     marks = sheet.shown.marks
     if marks:
-        yield Text(", ".join(f"{mark.number} {mark.name}" for mark in marks), "dim")
+        yield Text(", ".join(f"{mark.number}: {mark.name}" for mark in marks), "dim")
         found = [(sheet.column(mark.time), str(mark.number)) for mark in marks]
         yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from lab.cloud import Json
     from lab.demo.bake_stage import ShownBake
 
+WIDTH = 78  # characters of a line: a terminal of 80 columns shows it whole
 BATCH = 2  # instances, a quarter of shop
 FIRST = "1"  # shop's version before its first bake
 
@@ -98,10 +100,19 @@ def fail_a_smoke_test(stage: BakeStage) -> None:
     stage.expect(stage.shop.in_service() == serving and not bake.cycle, "the bad image was rolled out")
     stage.expect_nothing_left()
     stage.expect_no_loss()
-    stage.say(f"   {state['reason']}.", "green")
+    _say_how_it_ended(stage)
     stage.say("   It is tagged so, in no version, rolled out nowhere. No builder is left.", "green")
     stage.say(f"   shop serves as before: {load.asked:,} requests, none lost.", "green")
     _expect_reconciled(stage)
+
+
+def _say_how_it_ended(stage: BakeStage) -> None:
+    """What an operator reads of the bake that failed, and its exit code."""
+    code, lines = stage.last_answer()
+    stage.expect(code == 1, f"rollcall bake ended with {code}")
+    stage.say(f"   rollcall bake {stage.shop.name} ends with {code}:")
+    for line in lines:
+        stage.say(textwrap.fill(line, WIDTH, initial_indent="     ", subsequent_indent="       "), "green")
 
 
 def _expect_reconciled(stage: BakeStage) -> None:

@@ -84,6 +84,11 @@ class BakeStage(Stage):
         """The image of each version of shop's launch template that bakes made, by its number."""
         return baked_versions(self.shop)
 
+    def last_answer(self) -> tuple[int, list[str]]:
+        """How `rollcall bake` says that the last bake of shop ended: its exit code, and its lines."""
+        done = self.cloud.rollcall("bake", "--watch", self.shop.name)
+        return done.returncode, done.stdout.strip().splitlines()
+
     def kept(self) -> list[Json]:
         """What `rollcall rollback --list` shows for shop, the newest first. Raises SceneFailed."""
         done = self.cloud.rollcall("rollback", "--list", "--json", self.shop.name)

@@ -98,6 +98,10 @@ class FakeStage(BakeStage):
     def baked_versions(self) -> dict[str, str]:
         return dict(next(self._baked))
 
+    def last_answer(self) -> tuple[int, list[str]]:
+        words = f"The bake of group 'shop' FAILED after 41 s: {self.known['state']['reason']}"
+        return int(self.known.get("code", 1)), [words, "warning: nothing else"]
+
     def kept(self) -> list[dict[str, Any]]:
         return [
             {
@@ -126,6 +130,8 @@ def test_a_bake_that_keeps_its_promises_comes_out_and_is_read_at_80_columns(caps
     assert bad.shut_down == ["i-smoke"]
     said = capsys.readouterr().out
     assert "All 8 are of version 7, 2 at a time. 1,000 requests, none lost." in said
+    assert "rollcall bake shop ends with 1:" in said
+    assert "The bake of group 'shop' FAILED after 41 s: image ami-bad" in said
     assert "version 1  ami-0abcdef1234567890  not made by a bake" in said
     assert wrapped(said, 80) == said
 
@@ -177,6 +183,7 @@ def test_what_is_kept_and_was_not_to_be_ends_its_scene(known: dict[str, Any], re
         ({"rolled_out": True}, "the bad image was rolled out"),
         ({"left": True}, "builder and smoke instance are gone"),
         ({"lost": ("502 (i-a)",)}, "requests were lost"),
+        ({"code": 0}, "rollcall bake ended with 0"),
         ({"steps": [{"step": "removed"}]}, "reconcile found something to do"),
     ],
 )

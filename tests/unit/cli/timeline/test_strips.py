@@ -68,7 +68,7 @@ def test_a_wait_too_short_to_see_takes_no_column_from_others() -> None:
 def test_what_was_begun_is_named_and_numbered_where_it_began() -> None:
     marks = [Mark(999, 1, "first"), Mark(1060, 2, "second"), Mark(1060.1, 3, "third"), Mark(1119, 4, "last")]
     lines = [line.plain for line in strips(many(5, marks=marks), 80, blocks=True)]
-    assert lines[4] == "1 first, 2 second, 3 third, 4 last"
+    assert lines[4] == "1: first, 2: second, 3: third, 4: last"
     assert lines[5] == f"{'':20}1{'':17}2{'':17}4"
     assert lines[6].startswith("Instance")
     assert [line.plain for line in strips(many(5), 80, blocks=True)][4].startswith("Instance")
