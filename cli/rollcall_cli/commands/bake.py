@@ -73,7 +73,7 @@ def bake(
         bool | None,
         typer.Option(
             "--pin/--no-pin",
-            help="roll out to a group on $Latest; for one on $Default move the default version; by default no",
+            help="move the default version, of a group on $Default; by default no",
         ),
     ] = None,
     key: Annotated[
