@@ -79,9 +79,9 @@ class Site:
         self.targets |= {each: TargetRecord(TARGET_GROUP, each, BEGAN, None, None) for each in instance_ids}
         await self.see()
 
-    async def drain(self, instance_id: str, seconds: float) -> None:
-        """A target is deregistered, with this deregistration delay."""
-        now = time.time()
+    async def drain(self, instance_id: str, seconds: float, *, ago: float = 0.0) -> None:
+        """A target is deregistered, with this deregistration delay, and the load balancer sees it so much later."""
+        now = time.time() - ago
         self.targets[instance_id] = replace(self.targets[instance_id], deregistered=now, drained=now + seconds)
         await self.see()
 

@@ -97,7 +97,11 @@ class LoadBalancer:
         await asyncio.gather(*ending, return_exceptions=True)
 
     def see(self, records: Sequence[TargetRecord], now: float) -> None:
-        """Take the targets to be these: check those that are new, and send nothing more to those that drain."""
+        """Take the targets to be these: check those that are new, and send nothing more to those that drain.
+
+        A deregistration delay counts from here: on a busy machine a deregistration is seen late, and what is in hand is
+        not to end for that.
+        """
         own = {(each.instance_id, each.registered): each for each in records if each.target_group == self._target_group}
         for key in self._targets.keys() - own.keys():  # drained long ago, or registered anew
             self._let_go(self._targets.pop(key), self._idle_timeout)
@@ -108,7 +112,7 @@ class LoadBalancer:
                     self._targets[key] = self._begin(record)
             elif target and not target.draining and now >= record.deregistered + self._lag:
                 target.record = record
-                self._let_go(target, max(0.0, (record.drained or now) - now))
+                self._let_go(target, (record.drained or record.deregistered) - record.deregistered)
         self._sample(now)
 
     def take_findings(self) -> list[FoundTarget]:

@@ -184,6 +184,18 @@ def test_what_a_draining_target_has_in_hand_is_answered_and_nothing_new_is_sent_
 
 
 @pytest.mark.usefixtures("listen")
+def test_a_deregistration_that_is_seen_late_ends_nothing_that_is_in_hand_at_once() -> None:
+    async def story(site: Site) -> None:
+        await site.add("i-a")
+        await site.healthy("i-a")
+        request = await in_hand(site, 0.5)
+        await site.drain("i-a", 60, ago=3600)
+        assert await request == (200, "i-a", b"i-a")
+
+    on_a_site(story)
+
+
+@pytest.mark.usefixtures("listen")
 def test_what_a_target_has_in_hand_ends_with_its_deregistration_delay() -> None:
     async def story(site: Site) -> None:
         await site.add("i-a")
