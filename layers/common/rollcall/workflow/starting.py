@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -45,7 +46,7 @@ class StartOutcome[D: Due]:
     errors: dict[str, RollcallError] = field(default_factory=dict)
 
 
-class Starter[D: Due, O: StartOutcome[Any]]:
+class Starter[D: Due, O: StartOutcome[Any]](ABC):
     """What starters of cycles and of bakes share. noun: "cycle" or "bake". function: the name of that one's function.
 
     outcome: what was done so far. clock: epoch seconds. seconds_left: of this invocation.
@@ -73,6 +74,17 @@ class Starter[D: Due, O: StartOutcome[Any]]:
         self._clock = clock
         self._seconds_left = seconds_left
         self.outcome = outcome
+
+    @abstractmethod
+    def run(self, only: Collection[str] | None, every: float | None) -> O:
+        """Start what is due. only: these groups, None for all. every: seconds between two runs, None by hand.
+
+        Raises what is about no group in particular, and NoTimeLeft; outcome has what was done before that.
+        """
+
+    @abstractmethod
+    def preview(self, only: Collection[str] | None, every: float | None) -> O:
+        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
 
     def _each_group(
         self, keys: Collection[str], only: Collection[str] | None, act: Callable[[RunningGroup], None]
