@@ -338,6 +338,7 @@ class BakeWorld:
             running=lambda group: self.running,
             cycles=lambda group: self.cycles,
             roll_out=lambda request: self.roll_out,
+            clock=lambda: self.clock.now,
             aws=self.aws,
             surroundings=self.surroundings,
             types=self.types,

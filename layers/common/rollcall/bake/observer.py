@@ -54,7 +54,7 @@ class PreflightObserver:
     """Reads for the pre-flight of one bake.
 
     running: the names of the bakes of a group that run, this one's included. cycles: of its cycles that do. roll_out:
-    what the cycle objects to that rolls the image out.
+    what the cycle objects to that rolls the image out. clock: epoch seconds.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class PreflightObserver:
         running: Callable[[str], Collection[str]],
         cycles: Callable[[str], Collection[str]],
         roll_out: Callable[[BakeRequest], RollOutPreflight],
+        clock: Callable[[], float],
         aws: BakeAws,
         surroundings: LaunchSurroundings | None = None,
         types: LaunchTypes | None = None,
@@ -79,6 +80,7 @@ class PreflightObserver:
         self._running = running
         self._cycles = cycles
         self._roll_out = roll_out
+        self._clock = clock
         self._aws = aws
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
         self._types = types or LaunchTypes(settings.region)
@@ -97,13 +99,14 @@ class PreflightObserver:
         """What there is around a group. raw: the input, which was read without the group's tags."""
         details = self._aws.details(name)
         if details is None:
-            return PreflightInput(read_request(raw, None), self._bake, self._settings.account)
+            return PreflightInput(read_request(raw, None), self._bake, self._settings.account, self._clock())
         tag = _tag(details)
         request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
         given = PreflightInput(
             request=request,
             bake=self._bake,
             account=self._settings.account,
+            now=self._clock(),
             tag=tag,
             running=tuple(sorted(set(self._running(name)) - {execution})),
             cycles=tuple(sorted(self._cycles(name))),

@@ -154,6 +154,7 @@ class BakeRun:
             running=lambda group: running_of_group(bake.machine, group),
             cycles=lambda group: running_of_group(bake.cycle_machine, group),
             roll_out=partial(roll_out_preflight, Functions(), bake.cycle_function, bake.cycle_machine, state),
+            clock=self._clock,
             aws=self._aws,
         )
 
