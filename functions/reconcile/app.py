@@ -19,13 +19,14 @@ from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.bake.starting import BakeStarter
-    from rollcall.cycle.starting import CycleStarter
     from rollcall.domain.messages import RunRequest
     from rollcall.runtime.installation import Installation
     from rollcall.workflow.running import Turns
+    from rollcall.workflow.starting import Starter, StartOutcome
 
 type Json = dict[str, Any]
 
@@ -90,21 +91,11 @@ def _start_cycles(here: Installation, request: RunRequest, turns: Turns, context
     machine = os.environ.get("CYCLE_MACHINE", "")
     if not machine:
         return []
-    from rollcall.cycle.starting import cycle_starter  # these are imported where used: they slow a cold start
-    from rollcall.workflow.due_entries import due_entries, failed_entry
+    from rollcall.cycle.starting import cycle_starter  # imported where used: it slows a cold start
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
     starter = cycle_starter(here.settings.region, machine, os.environ["CYCLE_FUNCTION"], turns, left)
-    if request.dry_run:
-        return _previewed("cycle", starter, request)
-    failed = []
-    try:
-        starter.run(request.options.groups, request.options.every)
-    except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
-        announcer.cycles_failed(error, request.options.every)
-        failed = [failed_entry("cycle", "cycles that are due", error)]
-    announcer.announce_cycles(starter.outcome, request.options.every)
-    return [*due_entries("cycle", starter.outcome, dry_run=False), *failed]
+    return _run("cycle", starter, request, announcer.announce_cycles, announcer.cycles_failed)
 
 
 def _start_bakes(here: Installation, request: RunRequest, turns: Turns, context: LambdaContext) -> list[Json]:
@@ -112,30 +103,35 @@ def _start_bakes(here: Installation, request: RunRequest, turns: Turns, context:
     machine = os.environ.get("BAKE_MACHINE", "")
     if not machine:
         return []
-    from rollcall.bake.starting import bake_starter  # these are imported where used: they slow a cold start
-    from rollcall.workflow.due_entries import due_entries, failed_entry
+    from rollcall.bake.starting import bake_starter  # imported where used: it slows a cold start
 
     left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
     starter = bake_starter(here.settings.region, machine, os.environ["BAKE_FUNCTION"], turns, left)
-    if request.dry_run:
-        return _previewed("bake", starter, request)
-    failed = []
-    try:
-        starter.run(request.options.groups, request.options.every)
-    except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
-        announcer.bakes_failed(error, request.options.every)
-        failed = [failed_entry("bake", "bakes that are due", error)]
-    announcer.announce_bakes(starter.outcome, request.options.every)
-    return [*due_entries("bake", starter.outcome, dry_run=False), *failed]
+    return _run("bake", starter, request, announcer.announce_bakes, announcer.bakes_failed)
 
 
-def _previewed(noun: str, starter: BakeStarter | CycleStarter, request: RunRequest) -> list[Json]:
-    """What a run would start."""
+def _run[O: StartOutcome[Any]](
+    noun: str,
+    starter: Starter[Any, O],
+    request: RunRequest,
+    announce: Callable[[O, float | None], None],
+    announce_failed: Callable[[Exception, float | None], None],
+) -> list[Json]:
+    """What was started, or in a dry run would be."""
     from rollcall.workflow.due_entries import due_entries, failed_entry  # imported where used: it slows a cold start
 
+    groups, every = request.options.groups, request.options.every
     failed = []
-    try:
-        starter.preview(request.options.groups, request.options.every)
-    except RollcallError as error:
-        failed = [failed_entry(noun, f"{noun}s that are due", error)]
-    return [*due_entries(noun, starter.outcome, dry_run=True), *failed]
+    if request.dry_run:
+        try:
+            starter.preview(groups, every)
+        except RollcallError as error:
+            failed = [failed_entry(noun, f"{noun}s that are due", error)]
+    else:
+        try:
+            starter.run(groups, every)
+        except Exception as error:  # noqa: BLE001 - published and logged, also a mistake of ours: the run went well
+            announce_failed(error, every)
+            failed = [failed_entry(noun, f"{noun}s that are due", error)]
+        announce(starter.outcome, every)
+    return [*due_entries(noun, starter.outcome, dry_run=request.dry_run), *failed]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lab.cloud import eventually
@@ -12,7 +11,7 @@ from lab.cycles import Cycle, cycle_named
 from lab.executions import Execution
 from rollcall.bake.invocation import retire_event
 from rollcall.domain import bake_tags
-from rollcall.workflow.names import bake_key, execution_name
+from rollcall.workflow.names import bake_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from lab.cloud import Cloud, Group, Json
     from lab.tower.embedded import HostRecord, Tower
 
-KEYS = count(1)
 PLACED: dict[str, Any] = {"VPCZoneIdentifier": "subnet-00000001"}  # of a group: a builder goes into one of its subnets
 REVISION = "4f2c9d1"
 LONG_AGO = "2026-01-01T00:00:00Z"
@@ -33,6 +31,7 @@ class Bake(Execution):
     """An execution of the state machine of bakes."""
 
     kind = "bake"
+    machine = "BakeStateMachine"
 
     @property
     def bake_id(self) -> str:
@@ -84,19 +83,12 @@ def permit(group: Group) -> None:
 
 def start_bake(group: Group, key: str = "", **request: Any) -> Bake:
     """Start a bake of a group. key: names it, as for the command. request: as the state machine's input names it."""
-    client = group.cloud.aws.client("stepfunctions")
-    answer = client.start_execution(
-        stateMachineArn=group.cloud.physical_id("BakeStateMachine"),
-        name=execution_name(group.name, key or f"bake-{next(KEYS)}"),
-        input=json.dumps({"group": group.name, **request}),
-    )
-    return Bake(group.cloud, answer["executionArn"])
+    return Bake.started(group, key, request)
 
 
 def bake_named(group: Group, key: str) -> Bake:
     """The group's bake with this key, as the command and reconcile name it; whether or not it is there."""
-    machine = group.cloud.physical_id("BakeStateMachine")
-    return Bake(group.cloud, f"{machine.replace(':stateMachine:', ':execution:')}:{execution_name(group.name, key)}")
+    return Bake.named(group, key)
 
 
 def retire(group: Group, **asked: Any) -> Json:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lab.cloud import eventually
 from lab.executions import Execution
-from rollcall.workflow.names import execution_name
 
 if TYPE_CHECKING:
     from lab.cloud import Cloud, Group
     from lab.tower.embedded import HostRecord
 
-KEYS = count(1)
 WARM_SOON: dict[str, Any] = {"DefaultInstanceWarmup": 1}  # second; else the grace period of 300 s
 AT_ONE = {**WARM_SOON, "version": "1"}  # of a group on a number
 DRAINING = 1  # seconds that a target drains
@@ -28,6 +24,7 @@ class Cycle(Execution):
     """An execution of the state machine of cycles."""
 
     kind = "cycle"
+    machine = "CycleStateMachine"
 
     def time_out(self) -> None:
         """Let the execution run out of time, as one of two weeks does."""
@@ -41,19 +38,12 @@ class Cycle(Execution):
 
 def start_cycle(group: Group, key: str = "", **request: Any) -> Cycle:
     """Start a cycle of a group. key: names it, as for the command. request: as the state machine's input names it."""
-    client = group.cloud.aws.client("stepfunctions")
-    answer = client.start_execution(
-        stateMachineArn=group.cloud.physical_id("CycleStateMachine"),
-        name=execution_name(group.name, key or f"cycle-{next(KEYS)}"),
-        input=json.dumps({"group": group.name, **request}),
-    )
-    return Cycle(group.cloud, answer["executionArn"])
+    return Cycle.started(group, key, request)
 
 
 def cycle_named(group: Group, key: str) -> Cycle:
     """The group's cycle with this key, as the command and reconcile name it; whether or not it is there."""
-    machine = group.cloud.physical_id("CycleStateMachine")
-    return Cycle(group.cloud, f"{machine.replace(':stateMachine:', ':execution:')}:{execution_name(group.name, key)}")
+    return Cycle.named(group, key)
 
 
 def at_size(group: Group, size: int) -> set[str]:

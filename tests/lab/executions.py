@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar
+from itertools import count, groupby
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from lab.cloud import eventually
+from rollcall.workflow.names import execution_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lab.cloud import Cloud, Json
+    from lab.cloud import Cloud, Group, Json
 
+KEYS = count(1)
 TIMEOUT = 120.0  # seconds
 
 
 @dataclass(frozen=True)
 class Execution:
-    """An execution of a state machine. arn: the execution's. kind: under what its tasks answer with their state."""
+    """An execution of a state machine. arn: the execution's.
+
+    kind: under what its tasks answer with their state. machine: the state machine's name in the template.
+    """
 
     kind: ClassVar[str]
+    machine: ClassVar[str]
 
     cloud: Cloud
     arn: str
+
+    @classmethod
+    def started(cls, group: Group, key: str, request: Json) -> Self:
+        """Start one of a group. key: names it, as for the command; empty for any. request: beside the group."""
+        answer = group.cloud.aws.client("stepfunctions").start_execution(
+            stateMachineArn=group.cloud.physical_id(cls.machine),
+            name=execution_name(group.name, key or f"{cls.kind}-{next(KEYS)}"),
+            input=json.dumps({"group": group.name, **request}),
+        )
+        return cls(group.cloud, answer["executionArn"])
+
+    @classmethod
+    def named(cls, group: Group, key: str) -> Self:
+        """The group's with this key, as the command and reconcile name it; whether or not it is there."""
+        machine = group.cloud.physical_id(cls.machine).replace(":stateMachine:", ":execution:")
+        return cls(group.cloud, f"{machine}:{execution_name(group.name, key)}")
 
     @property
     def status(self) -> str:

@@ -20,6 +20,7 @@ from rollcall.doctor.observations import (
     ObservedTower,
     Senders,
 )
+from rollcall.doctor.observer import Observer
 from rollcall.doctor.tag_findings import opted_in_and_unreadable
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
@@ -27,7 +28,8 @@ from rollcall.domain.groups import Group
 from rollcall.domain.inventories import BulkLimits, DumpedHost, Inventory
 from rollcall.domain.jobs import JobTemplate, LaunchTerms, TowerUser
 from rollcall.domain.membership import Membership
-from unit.fakes import ACCOUNT, REGION
+from rollcall.domain.settings import StackNames
+from unit.fakes import ACCOUNT, REGION, FakeFleet
 from unit.world import SETTINGS
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from rollcall.doctor.diagnosis import Finder
     from rollcall.domain.findings import Finding
     from rollcall.domain.settings import Settings
+    from unit.fakes import FakeTower
 
 HERE = replace(SETTINGS, load_balancers=True)
 ADVISED = 600  # seconds
@@ -223,6 +226,24 @@ def findings(observations: Observations, here: Settings, *finders: Finder) -> di
     found = [finding for find in finders for finding in find(observations, here)]
     assert len({each.key for each in found}) == len(found)
     return {each.key: each for each in found}
+
+
+def observe(
+    reader: AwsReader, tower: FakeTower, here: Settings, names: Mapping[str, Any] | None = None, **defaults: Any
+) -> Observations:
+    """What doctor's observer reads of all groups. names: of the stack's. defaults: bake_defaults or cycle_defaults."""
+    observer = Observer(
+        here,
+        StackNames({}, {}, {}, {}, "", **(names or {})),
+        tower,
+        FakeFleet(REGION),
+        reader,
+        chef=None,
+        tower_at=lambda _: tower,
+        seconds_left=lambda: 300.0,
+        **defaults,
+    )
+    return observer.observe(None, stack())
 
 
 class FakeAwsReader(AwsReader):

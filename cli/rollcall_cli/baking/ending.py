@@ -169,6 +169,8 @@ def _plan(state: BakeState) -> Iterator[str]:
     yield from _rolled_out(state)
     if plan.get("nothing_new"):
         yield f"started by schedule, or with --only-if-new, it would bake nothing: {plan['nothing_new']}"
+    if due := plan.get("next_by_schedule"):
+        yield f"next by schedule: {due}"
     yield from (f"note: {note}" for note in plan.get("notes", ()) if note not in state.warnings)
 
 

@@ -111,6 +111,8 @@ def _plan(state: CycleState) -> Iterator[str]:
         yield f"if it fails: {'AWS rolls it back' if plan['rolls_back'] else f'it is cancelled{why}'}"
     if order := plan.get("order"):
         yield f"in this order, as far as it is known: {', '.join(map(str, order))}"
+    if due := plan.get("next_by_schedule"):
+        yield f"next by schedule: {due}"
 
 
 def answer_of(execution: CycleExecution, url: str, *, attached: bool) -> Json:

@@ -93,10 +93,11 @@ def test_an_instance_of_a_group_is_no_bakes_though_it_has_a_builders_tags(builde
     """A launch template that an operator made from a builder gives them to production."""
     serving = launched("i-b", tags={"aws:autoscaling:groupName": "web"})
     answer = {"Reservations": [{"Instances": [launched("i-a"), serving]}]}
-    ec2.add_response("describe_instances", answer)
-    ec2.add_response("describe_instances", answer)
+    for _ in range(3):
+        ec2.add_response("describe_instances", answer)
     assert [each.instance_id for each in builders.instances_of_bakes()] == ["i-a"]
     assert [each.instance_id for each in builders.instances_of_bake(BAKE)] == ["i-a"]
+    assert [each.instance_id for each in builders.copies_of_builders()] == ["i-b"]
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,10 @@ def test_an_instance_that_a_bake_did_not_launch_is_none_of_its_whatever_its_tags
     builders: Builders, ec2: Stubber, copy: dict[str, Any]
 ) -> None:
     """A fleet, or what is launched "like" a builder, has its tags."""
-    ec2.add_response("describe_instances", {"Reservations": [{"Instances": [launched("i-a"), copy]}]})
+    for _ in range(2):
+        ec2.add_response("describe_instances", {"Reservations": [{"Instances": [launched("i-a"), copy]}]})
     assert [each.instance_id for each in builders.instances_of_bakes()] == ["i-a"]
+    assert [each.instance_id for each in builders.copies_of_builders()] == ["i-b"]
 
 
 def test_one_that_is_terminated_and_has_no_subnet_any_more_is_still_its_bakes(builders: Builders, ec2: Stubber) -> None:

@@ -128,6 +128,7 @@ class FakeEc2(FakeBakeAws):
         self.templates = {"lt-1": Template("lt-1", "web", {TEMPLATE_TAG: "true"})}
         self.parameters: dict[str, str] = {}
         self.others: list[TemplateUser] = []  # what else launches from the template
+        self.copies: list[Instance] = []  # with a builder's tags
 
     def _changing(self, words: str) -> bool:
         self.require_not_refused(words)
@@ -158,6 +159,9 @@ class FakeEc2(FakeBakeAws):
     def instances_of_bake(self, bake_id: str) -> list[Instance]:
         every = self.fleet.known_instances.values()
         return [each for each in every if each.tags.get(BAKE_ID) == bake_id and each.instance_id not in self.unseen]
+
+    def copies_of_builders(self) -> list[Instance]:
+        return self.copies
 
     def instances_of_bakes(self) -> list[Instance]:
         every = self.fleet.known_instances.values()
@@ -338,6 +342,7 @@ class BakeWorld:
             running=lambda group: self.running,
             cycles=lambda group: self.cycles,
             roll_out=lambda request: self.roll_out,
+            clock=lambda: self.clock.now,
             aws=self.aws,
             surroundings=self.surroundings,
             types=self.types,

@@ -64,6 +64,21 @@ def test_where_nothing_speaks_against_it_the_plan_says_what_begins() -> None:
     assert plan.nothing_new == ""
 
 
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [("every=daily-03:00", "03:00 UTC"), ("", ""), ("weekly", "")],
+    ids=["daily", "none", "unreadable"],
+)
+def test_the_plan_says_when_the_next_bake_is_due_by_schedule(tag: str, words: str) -> None:
+    bake = world()
+    bake.group(bake=tag)
+    plan = judged(bake).plan
+    assert plan
+    said = plan.to_json()["next_by_schedule"]
+    assert said.endswith(words)
+    assert bool(said) is bool(words)
+
+
 def test_a_group_without_subnets_is_given_some_by_a_command() -> None:
     bake = world()
     bake.aws.groups["web"] = bake.aws.groups["web"]._replace(subnets=())

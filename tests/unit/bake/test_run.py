@@ -977,6 +977,17 @@ def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone
     assert [each.id for each in bake.aws.known.values() if each.state == "disabled"] == ["ami-0"]
 
 
+def test_instances_with_a_builders_tags_that_no_bake_launched_are_named_and_left_alone() -> None:
+    bake = world()
+    bake.aws.copies = [bake.world.instance(each, tags={BAKE_GROUP: "web"}) for each in ("i-b", "i-a")]
+    [of_web] = bake.run().retire_others()
+    assert of_web.state.warnings == (
+        "instances with the tags of a bake's that are no bake's: i-a, i-b. Rollcall leaves them alone; take the tags "
+        "from whatever launches them",
+    )
+    assert bake.deaths.made == []
+
+
 def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     bake = world()
     bake.aws.known |= {f"ami-{each}": image(each, tags={BAKE_GROUP: ("bare", "gone")[each]}) for each in (0, 1)}

@@ -14,7 +14,7 @@ from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.bake.invocation import read_invocation, retire_others_event
 from rollcall.bake.moments import LATE_AFTER, moment_text
-from rollcall.bake.starting import LEAST_TIME, RETIRE_EVERY, BakeStarter
+from rollcall.bake.starting import RETIRE_EVERY, BakeStarter
 from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
 from rollcall.domain.errors import NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
@@ -22,6 +22,7 @@ from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
+from rollcall.workflow.starting import LEAST_TIME
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 

@@ -17,6 +17,7 @@ from rollcall.cycle.tag import CycleTag
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import breaks, warns
 from rollcall.domain.objections import Objection
+from rollcall.workflow.schedule import Schedule
 from unit.cycle.preflights import NOW, OWN, SETTINGS, details, given, launch, member, mixed, template
 
 
@@ -359,6 +360,17 @@ def test_a_plan_says_what_is_sent_and_how_it_goes() -> None:
     assert not made.nothing_to_replace
     assert not made.untried
     assert json.loads(json.dumps(made.to_json()))["batches"] == 4
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [(CycleTag(every=Schedule(None, 3, 0)), "03:00 UTC"), (None, ""), (BadSettings("misspelt"), "")],
+    ids=["daily", "none", "unreadable"],
+)
+def test_a_plan_says_when_the_next_cycle_is_due_by_schedule(tag: CycleTag | BadSettings | None, words: str) -> None:
+    said = plan(given(tag=tag)).to_json()["next_by_schedule"]
+    assert said.endswith(words)
+    assert bool(said) is bool(words)
 
 
 def test_a_time_is_estimated_from_the_groups_own_history() -> None:

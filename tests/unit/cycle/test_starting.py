@@ -13,13 +13,14 @@ from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.launch_templates import LaunchTemplates, TemplateVersion
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.cycle.invocation import read_invocation
-from rollcall.cycle.starting import IN_FLIGHT, LEAST_TIME, CycleStarter
+from rollcall.cycle.starting import IN_FLIGHT, CycleStarter
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
+from rollcall.workflow.starting import LEAST_TIME
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:

@@ -12,18 +12,16 @@ from rollcall.doctor.bake_findings import bake_findings
 from rollcall.doctor.builder_findings import builder_findings
 from rollcall.doctor.coverage import coverage
 from rollcall.doctor.observations import BakeDefaults, BuildersInventory, ObservedGroup, ObservedTemplate
-from rollcall.doctor.observer import Observer
 from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.errors import AwsDenied, AwsUnavailable, BadSettings, TowerUnavailable
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.groups import Group
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.jobs import JobTemplate, LaunchTerms
-from rollcall.domain.settings import StackNames
 from unit import observed
 from unit.cycle.preflights import details
 from unit.cycle.preflights import template as version
-from unit.fakes import REGION, Clock, FakeFleet, FakeTower
+from unit.fakes import Clock, FakeTower
 
 HERE = replace(observed.HERE, cycles=True, bakes=True)
 TEMPLATE = JobTemplate(12, "bake", 8, asks_limit=True, asks_inventory=True, slices=1)
@@ -200,19 +198,8 @@ def test_only_groups_with_a_tag_of_bakes_are_looked_at_and_only_in_a_stack_that_
     bakes: bool, names: set[str]
 ) -> None:
     reader: Any = observed.FakeAwsReader(group(**{"rollcall:keep": "3"}), group("api"))
-    tower = FakeTower(Clock())
-    observer = Observer(
-        replace(observed.HERE, bakes=bakes),
-        StackNames({}, {}, {}, {}, ""),
-        tower,
-        FakeFleet(REGION),
-        reader,
-        chef=None,
-        tower_at=lambda _: tower,
-        seconds_left=lambda: 300.0,
-        bake_defaults=bake_defaults,
-    )
-    seen = observer.observe(None, observed.stack())
+    here = replace(observed.HERE, bakes=bakes)
+    seen = observed.observe(reader, FakeTower(Clock()), here, bake_defaults=bake_defaults)
     assert seen.bakes == {name: BakeDefaults() for name in names}
 
 
@@ -221,18 +208,8 @@ def test_what_tags_of_bakes_name_is_looked_for_in_tower_and_the_launch_template_
     reader: Any = observed.FakeAwsReader(group(**tags))
     tower = FakeTower(Clock())
     tower.templates["bake"] = TEMPLATE
-    observer = Observer(
-        HERE,
-        StackNames({}, {}, {}, {}, "", bake_template_arns=("arn",)),
-        tower,
-        FakeFleet(REGION),
-        reader,
-        chef=None,
-        tower_at=lambda _: tower,
-        seconds_left=lambda: 300.0,
-        bake_defaults=bake_defaults,
-    )
-    seen = observer.observe(None, observed.stack())
+    names = {"bake_template_arns": ("arn",)}
+    seen = observed.observe(reader, tower, HERE, names, bake_defaults=bake_defaults)
     assert seen.bake_template_arns == ("arn",)
     assert seen.template_tags == {"lt-1": {TEMPLATE_TAG: TEMPLATE_ALLOWED}}
     assert seen.tower.bake_templates.keys() == {"bake"}

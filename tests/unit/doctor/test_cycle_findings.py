@@ -13,14 +13,12 @@ from rollcall.cycle.request import cycle_defaults
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.cycle_findings import cycle_findings
 from rollcall.doctor.observations import CycleDefaults, Observations, ObservedCycle, ObservedGroup
-from rollcall.doctor.observer import Observer
 from rollcall.domain.errors import AwsDenied, BadSettings
 from rollcall.domain.findings import Finding, Severity
 from rollcall.domain.groups import Group
-from rollcall.domain.settings import StackNames
 from unit import observed
 from unit.cycle.preflights import details, member, mixed
-from unit.fakes import REGION, Clock, FakeFleet, FakeTower
+from unit.fakes import Clock, FakeTower
 
 HERE = replace(observed.HERE, cycles=True)
 TAGS = {"rollcall:job-template": "provision", "rollcall:gate": "job elb", "rollcall:cycle": ""}
@@ -134,18 +132,8 @@ def observe(reader: observed.FakeAwsReader, here: Any = HERE) -> Observations:
     tower = FakeTower(Clock())
     tower.add_inventory("prod")
     tower.add_template("provision")
-    observer = Observer(
-        here,
-        StackNames({}, {}, {}, {}, "", cycle_machine="arn:machine"),
-        tower,
-        FakeFleet(REGION),
-        reader,
-        chef=None,
-        tower_at=lambda _: tower,
-        seconds_left=lambda: 300.0,
-        cycle_defaults=cycle_defaults,
-    )
-    return observer.observe(None, observed.stack())
+    names = {"cycle_machine": "arn:machine"}
+    return observed.observe(reader, tower, here, names, cycle_defaults=cycle_defaults)
 
 
 def test_refreshes_and_pins_are_read_of_groups_with_a_tag_of_cycles_alone() -> None:

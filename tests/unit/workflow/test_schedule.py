@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rollcall.workflow.schedule import LATE_MAX, Schedule, in_words, parse_schedule
+from rollcall.bake.tag import BakeTag
+from rollcall.cycle.tag import CycleTag
+from rollcall.workflow.schedule import LATE_MAX, Schedule, in_words, next_by_schedule, parse_schedule
 
 
 def at(text: str) -> float:
@@ -83,3 +85,17 @@ def test_it_is_due_until_two_hours_later_and_only_for_groups_that_were_there() -
     assert schedule.due(0.0, sunday + LATE_MAX + 1, None) is None
     assert schedule.due(0.0, sunday + LATE_MAX + 1, LATE_MAX), "two runs of reconcile may be that far apart"
     assert schedule.due(sunday + 1, sunday + 2, None) is None
+
+
+@pytest.mark.parametrize(
+    ("tag", "words"),
+    [
+        (CycleTag(every=Schedule(6, 3, 0)), "Sun 2026-12-06 03:00 UTC"),
+        (BakeTag(every=Schedule(6, 3, 0)), "Sun 2026-12-06 03:00 UTC"),
+        (BakeTag(never=True, every=Schedule(6, 3, 0)), ""),
+        (BakeTag(), ""),
+        (None, ""),
+    ],
+)
+def test_what_is_due_next_by_a_tag_is_said_in_words(tag: CycleTag | BakeTag | None, words: str) -> None:
+    assert next_by_schedule(tag, at("2026-12-01T12:00:00")) == words

@@ -33,6 +33,7 @@ NO_ROOM_HERE = (
     "InsufficientCapacity",
     "Unsupported",  # an instance type that the zone does not have
 )
+ALIVE = {"Name": "instance-state-name", "Values": list(LIVING)}  # of filters: not terminated, nor on the way there
 GROUP_TAG = "aws:autoscaling:groupName"  # that only AWS gives, to an instance of an Auto Scaling group
 
 
@@ -70,14 +71,24 @@ class Builders(RegionalClients):
 
     def instances_of_bake(self, bake_id: str) -> list[Instance]:
         """The instances that a bake has launched, those that are terminated included as long as EC2 shows them."""
-        return self._tagged([{"Name": f"tag:{BAKE_ID}", "Values": [bake_id]}])
+        return [each for each, own in self._tagged([{"Name": f"tag:{BAKE_ID}", "Values": [bake_id]}]) if own]
 
     def instances_of_bakes(self) -> list[Instance]:
         """The instances that any bake has launched and that are neither terminated nor on their way there."""
-        return self._tagged([{"Name": "instance-state-name", "Values": list(LIVING)}])
+        return [each for each, own in self._tagged([ALIVE]) if own]
 
-    def _tagged(self, filters: list[Any]) -> list[Instance]:
-        """Those that a bake launched, and that are in no Auto Scaling group: tags are copied, and groups joined."""
+    def copies_of_builders(self) -> list[Instance]:
+        """The instances with the tags of a bake's that no bake launched, or that a group has, and that are not ended.
+
+        Nothing is done to them.
+        """
+        return [each for each, own in self._tagged([ALIVE]) if not own]
+
+    def _tagged(self, filters: list[Any]) -> list[tuple[Instance, bool]]:
+        """Those with a bake's tags, and whether a bake launched it and no Auto Scaling group has it.
+
+        Tags are copied, and groups joined.
+        """
         pages = self._ec2.get_paginator("describe_instances")
         ours: Any = {"Name": f"tag:{MADE_BY}", "Values": [MADE_BY_BAKE]}
         with aws_errors("DescribeInstances"):
@@ -87,7 +98,7 @@ class Builders(RegionalClients):
                 for reservation in page["Reservations"]
                 for raw in reservation["Instances"]
             ]
-        return [each for each, token in found if GROUP_TAG not in each.tags and _is_launched_by_bake(each, token)]
+        return [(each, GROUP_TAG not in each.tags and _is_launched_by_bake(each, token)) for each, token in found]
 
     def stop(self, instance_id: str) -> None:
         """Stop an instance, whatever its behaviour at a shutdown of its own. It takes EC2 a while."""

@@ -14,11 +14,11 @@ from rollcall.aws.encryption_keys import EncryptionKeys
 from rollcall.aws.launch_surroundings import LaunchSurroundings
 from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
-from rollcall.checks.registry import read_group_settings
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
 from rollcall.domain.errors import AwsDenied, BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
+from rollcall.workflow.group_tags import read_or_error, readable_settings
 from rollcall.workflow.group_versions import base_template, own_version
 
 from .due import Baked
@@ -41,20 +41,18 @@ if TYPE_CHECKING:
     from rollcall.aws.launch_surroundings import Subnet
     from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
     from rollcall.domain.bake_settings import BakeSettings
-    from rollcall.domain.groups import GroupSettings
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
     from .bake_aws import BakeAws
     from .request import BakeRequest
-    from .tag import BakeTag
 
 
 class PreflightObserver:
     """Reads for the pre-flight of one bake.
 
     running: the names of the bakes of a group that run, this one's included. cycles: of its cycles that do. roll_out:
-    what the cycle objects to that rolls the image out.
+    what the cycle objects to that rolls the image out. clock: epoch seconds.
     """
 
     def __init__(
@@ -67,6 +65,7 @@ class PreflightObserver:
         running: Callable[[str], Collection[str]],
         cycles: Callable[[str], Collection[str]],
         roll_out: Callable[[BakeRequest], RollOutPreflight],
+        clock: Callable[[], float],
         aws: BakeAws,
         surroundings: LaunchSurroundings | None = None,
         types: LaunchTypes | None = None,
@@ -79,6 +78,7 @@ class PreflightObserver:
         self._running = running
         self._cycles = cycles
         self._roll_out = roll_out
+        self._clock = clock
         self._aws = aws
         self._surroundings = surroundings or LaunchSurroundings(settings.region)
         self._types = types or LaunchTypes(settings.region)
@@ -97,19 +97,20 @@ class PreflightObserver:
         """What there is around a group. raw: the input, which was read without the group's tags."""
         details = self._aws.details(name)
         if details is None:
-            return PreflightInput(read_request(raw, None), self._bake, self._settings.account)
-        tag = _tag(details)
+            return PreflightInput(read_request(raw, None), self._bake, self._settings.account, self._clock())
+        tag = read_or_error(require_readable_tags, details.group)
         request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
         given = PreflightInput(
             request=request,
             bake=self._bake,
             account=self._settings.account,
+            now=self._clock(),
             tag=tag,
             running=tuple(sorted(set(self._running(name)) - {execution})),
             cycles=tuple(sorted(self._cycles(name))),
             roll_out=self._roll_out(request) if request.roll_out and self._bake.cycles else RollOutPreflight(),
             details=details,
-            settings=_settings(details),
+            settings=readable_settings(details.group),
         )
         return self._with_trials(self._with_launched(given, request, details))
 
@@ -241,21 +242,6 @@ class PreflightObserver:
                 user_data=str(version.data.get("UserData", "")) if user_data else "",
             )
         )
-
-
-def _tag(details: GroupDetails) -> BakeTag | BadSettings | None:
-    try:
-        return require_readable_tags(details.group)
-    except BadSettings as error:
-        return error
-
-
-def _settings(details: GroupDetails) -> GroupSettings | None:
-    """What the group's other tags ask for; None where they cannot be read, which its cycle objects to."""
-    try:
-        return read_group_settings(details.group)
-    except BadSettings:
-        return None
 
 
 def _types(request: BakeRequest, details: GroupDetails, version: TemplateVersion | None) -> set[str]:

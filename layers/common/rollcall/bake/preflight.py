@@ -14,6 +14,7 @@ from rollcall.domain.bake_tags import BASE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import CYCLE_TAG
 from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.schedule import next_by_schedule
 
 from .due import Baked, nothing_new, what_is_new
 from .key_access import key_warnings
@@ -38,7 +39,8 @@ class Plan:
 
     nothing_new: why it would make nothing new, empty if it would, or that is not known. notes: what an operator should
     know beforehand. inventory_id, job_template: ids in Tower, None where pre-flight objects. instances: that the group
-    wants. cycle_tag: the text of its tag rollcall:cycle, which says how it is cycled.
+    wants. cycle_tag: the text of its tag rollcall:cycle, which says how it is cycled. next_by_schedule: when the
+    next bake by the group's tags is due, in words; empty for never.
     """
 
     base: BaseImage
@@ -58,6 +60,7 @@ class Plan:
     notes: tuple[str, ...]
     instances: int = 0
     cycle_tag: str = ""
+    next_by_schedule: str = ""
 
     def into(self, state: BakeState) -> BakeState:
         """The state with what was planned."""
@@ -87,6 +90,7 @@ class Plan:
             "notes": list(self.notes),
             "instances": self.instances,
             "cycle_tag": self.cycle_tag,
+            "next_by_schedule": self.next_by_schedule,
         }
 
 
@@ -137,6 +141,7 @@ def _plan(given: PreflightInput, details: GroupDetails) -> Plan:
         notes=tuple(_notes(given, details)),
         instances=details.desired,
         cycle_tag=details.group.tags.get(CYCLE_TAG, ""),
+        next_by_schedule=next_by_schedule(None if isinstance(given.tag, BadSettings) else given.tag, given.now),
     )
 
 

@@ -50,7 +50,7 @@ class TowerInput:
 
 @dataclass(frozen=True)
 class PreflightInput:
-    """All that was read.
+    """All that was read. now: when, in epoch seconds.
 
     tag: None for a group without any of the tags, or the error of one that cannot be read. running: other bakes of
     the group. cycles: of its cycles those that run. roll_out: what the cycle that rolls the image out objects to,
@@ -69,6 +69,7 @@ class PreflightInput:
     request: BakeRequest
     bake: BakeSettings
     account: str
+    now: float
     tag: BakeTag | BadSettings | None = None
     running: tuple[str, ...] = ()
     cycles: tuple[str, ...] = ()

@@ -83,6 +83,15 @@ def images_left(group: str, image_ids: Sequence[str]) -> str:
     return f"group {group} is gone, and {many}: {named}. To remove one that nothing uses: {remove} ID"
 
 
+def copies_named(instance_ids: Sequence[str]) -> str:
+    """That instances have a builder's tags, and are none. Pure."""
+    named = ", ".join(sorted(instance_ids)[:NAMED_MAX]) + (", …" if len(instance_ids) > NAMED_MAX else "")
+    return (
+        f"instances with the tags of a bake's that are no bake's: {named}. Rollcall leaves them alone; take the tags "
+        "from whatever launches them"
+    )
+
+
 class Retiring:
     """Retires images and versions. clock: epoch seconds. seconds_left: of this invocation."""
 

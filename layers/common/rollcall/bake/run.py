@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
-from rollcall.domain.bake_tags import GROUP_TAGS
+from rollcall.domain.bake_tags import BAKE_GROUP, GROUP_TAGS
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
@@ -29,7 +29,7 @@ from .imaging import Imaging
 from .invocation import STEPS
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import TIME_NEEDED, RetentionRequest, Retiring, images_left
+from .retiring import TIME_NEEDED, RetentionRequest, Retiring, copies_named, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -154,6 +154,7 @@ class BakeRun:
             running=lambda group: running_of_group(bake.machine, group),
             cycles=lambda group: running_of_group(bake.cycle_machine, group),
             roll_out=partial(roll_out_preflight, Functions(), bake.cycle_function, bake.cycle_machine, state),
+            clock=self._clock,
             aws=self._aws,
         )
 
@@ -208,9 +209,10 @@ class BakeRun:
         """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
 
         A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
-        Raises what AWS fails at before the first group.
+        Instances with a builder's tags that no bake launched are named, too. Raises what AWS fails at before the first
+        group.
         """
-        answers = []
+        answers = [_noted(group, copies_named(ids)) for group, ids in sorted(self._copies().items())]
         for group, image_ids in sorted(self._aws.images_by_group().items()):
             if self._seconds_left() < TIME_NEEDED:
                 break
@@ -223,6 +225,13 @@ class BakeRun:
             except RollcallError as error:
                 answers.append(_noted(group, f"old images of group {group} were not removed: {error}"))
         return answers
+
+    def _copies(self) -> dict[str, list[str]]:
+        """Instances with a builder's tags that no bake launched, by the group in these."""
+        found: dict[str, list[str]] = {}
+        for each in self._aws.copies_of_builders():
+            found.setdefault(each.tags.get(BAKE_GROUP, ""), []).append(each.instance_id)
+        return found
 
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
         """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.

@@ -15,9 +15,9 @@ from rollcall.aws.executions import Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.bake_tags import BAKE_EXECUTION, GROUP_TAGS
-from rollcall.domain.errors import NoTimeLeft, RollcallError
-from rollcall.workflow.invocation import ENDED, settling_event
+from rollcall.workflow.invocation import ENDED
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
+from rollcall.workflow.starting import Starter, StartOutcome
 
 from .due import due_bake
 from .invocation import retire_event, retire_others_event, sweep_event
@@ -33,31 +33,23 @@ if TYPE_CHECKING:
     from rollcall.workflow.running import Turns
 
     from .due import DueBake
-    from .tag import BakeTag
 
 ENDED_BY_ITSELF = frozenset(BakeResult)  # errors of executions whose last step was taken: the bake's result
-LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they were disabled, or a quarter of one later
 
 
 @dataclass
-class BakesOutcome:
-    """What a run did about bakes. waiting: those due while something else is at work on their group.
+class BakesOutcome(StartOutcome["DueBake"]):
+    """What a run did about bakes. swept: the instances that the bake function was to remove, for their time is over.
 
-    settled: the names of stopped executions that the bake function was sent. swept: the instances that it was to
-    remove, for their time is over. retired: the groups whose old images it was to remove. errors: by what they are
-    about.
+    retired: the groups whose old images it was to remove.
     """
 
-    started: list[DueBake] = field(default_factory=list)
-    waiting: list[DueBake] = field(default_factory=list)
-    settled: list[str] = field(default_factory=list)
     swept: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
-    errors: dict[str, RollcallError] = field(default_factory=dict)
 
 
-class BakeStarter:
+class BakeStarter(Starter["DueBake", BakesOutcome]):
     """Starts bakes, and has others looked after. function: the bake function's name. clock: epoch seconds."""
 
     def __init__(
@@ -72,15 +64,11 @@ class BakeStarter:
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
     ) -> None:
-        self._executions = executions
-        self._groups = groups
+        outcome = BakesOutcome()
+        super().__init__(
+            "bake", executions, groups, functions, function, turns, outcome, clock=clock, seconds_left=seconds_left
+        )
         self._builders = builders
-        self._functions = functions
-        self._function = function
-        self._turns = turns
-        self._clock = clock
-        self._seconds_left = seconds_left
-        self.outcome = BakesOutcome()
 
     def run(self, only: Collection[str] | None, every: float | None) -> BakesOutcome:
         """Start what is due, and have removed what is left. only: these groups, None for all.
@@ -88,13 +76,7 @@ class BakeStarter:
         every: seconds between two runs, or None. What fails for one group keeps no other from its turn. Raises what is
         about none in particular, and NoTimeLeft; outcome has what was done before that.
         """
-        for each in self._groups.tagged(GROUP_TAGS):
-            if only is None or each.group.name in only:
-                self._require_time()
-                try:
-                    self._look_at(each, every)
-                except RollcallError as error:
-                    self.outcome.errors[f"bakes of group {each.group.name}"] = error
+        self._each_group(GROUP_TAGS, only, lambda each: self._look_at(each, every))
         if only is None:
             self._require_time()
             if self._retires(every):
@@ -104,43 +86,21 @@ class BakeStarter:
 
     def preview(self, only: Collection[str] | None, every: float | None) -> BakesOutcome:
         """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
-        for each in self._groups.tagged(GROUP_TAGS):
-            if only is None or each.group.name in only:
-                self._require_time()
-                try:
-                    if due := self._due(each, require_readable_tags(each.group), every):
-                        self._record_start(due)
-                except RollcallError as error:
-                    self.outcome.errors[f"bakes of group {each.group.name}"] = error
+        self._each_group(GROUP_TAGS, only, lambda each: self._record_start(self._due(each, every)))
         return self.outcome
 
-    def _require_time(self) -> None:
-        if self._seconds_left() < LEAST_TIME:
-            raise NoTimeLeft("no time left in this run for bakes that are due; the next one starts them")
-
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
-        name = running.group.name
-        tag = require_readable_tags(running.group)
+        require_readable_tags(running.group)
         if self._retires(every):
-            self._functions.send(self._function, retire_event(name))
-            self.outcome.retired.append(name)
-        if (due := self._due(running, tag, every)) and self._executions.start(due.name, due.request):
-            self._record_start(due)
+            self._functions.send(self._function, retire_event(running.group.name))
+            self.outcome.retired.append(running.group.name)
+        self._start(self._due(running, every))
 
-    def _due(self, running: RunningGroup, tag: BakeTag | None, every: float | None) -> DueBake | None:
+    def _due(self, running: RunningGroup, every: float | None) -> DueBake | None:
         """The bake of a group that is due and was not started before, once it is its turn."""
-        name = running.group.name
-        due = due_bake(name, tag, running.created, self._clock(), every) if tag else None
-        if due is None or self._executions.find(due.name) is not None:
-            return None
-        if self._turns.is_taken(name):
-            self.outcome.waiting.append(due)
-            return None
-        return due
-
-    def _record_start(self, due: DueBake) -> None:
-        self._turns.take(due.group)
-        self.outcome.started.append(due)
+        tag = require_readable_tags(running.group)
+        due = due_bake(running.group.name, tag, running.created, self._clock(), every) if tag else None
+        return self._first_in_turn([due] if due else [])
 
     def _retires(self, every: float | None) -> bool:
         """Whether this run is the first after a multiple of RETIRE_EVERY; one by hand never is."""
@@ -155,11 +115,7 @@ class BakeStarter:
         names = {each.tags.get(BAKE_EXECUTION, "") for each in instances} - {""}
         stopped = self._executions.unfinished(*settled_now(self._clock(), every))
         for name in sorted(names | {each.name for each in stopped}):
-            self._require_time()
-            try:
-                self._settle_execution(name)
-            except RollcallError as error:
-                self.outcome.errors[f"bake {name}"] = error
+            self._attempt(f"bake {name}", self._settle_execution, name)
         if late:
             self._functions.send(self._function, sweep_event())
             self.outcome.swept += late
@@ -169,8 +125,7 @@ class BakeStarter:
         if execution is None or execution.status not in ENDED or execution.error in ENDED_BY_ITSELF:
             return
         if (execution.stopped or 0.0) < self._clock() - SETTLE_AFTER:
-            self._functions.send(self._function, settling_event(execution))
-            self.outcome.settled.append(name)
+            self._send_stopped(execution)
 
 
 def bake_starter(

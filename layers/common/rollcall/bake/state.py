@@ -7,12 +7,13 @@ quotas).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from rollcall.domain.objections import Objection
+from rollcall.workflow.state_json import listed, named, or_none, state_from_json, state_to_json, texts
 
 LISTED_MAX = 40  # lines of any list
 
@@ -147,35 +148,18 @@ class BakeState:
 
     def to_json(self) -> Json:
         """As Step Functions carries it."""
-        return {
-            **asdict(self),
-            "base_image": self.base_image._asdict(),
-            "objections": [each._asdict() for each in self.objections],
-            **{name: list(getattr(self, name)) for name in _TEXTS},
-        }
+        return state_to_json(self)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """As it was written, by this version or one before or after it: what is not known is left out.
-
-        Before the first step there is only the request. Raises KeyError without a group.
-        """
-        known = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
-        known["group"] = str(raw["group"] if "group" in raw else raw["request"]["group"])
-        for name in _TEXTS:
-            if name in known:
-                known[name] = tuple(map(str, known[name]))
-        if "objections" in known:
-            known["objections"] = tuple(_named(Objection, each) for each in known["objections"])
-        if "base_image" in known:
-            known["base_image"] = _named(BaseImage, known["base_image"])
-        known["phase"] = Phase(known.get("phase", Phase.PREFLIGHT))
-        known["result"] = BakeResult(known["result"]) if known.get("result") else None
-        return cls(**known)
+        """As workflow.state_json.state_from_json reads it."""
+        return state_from_json(cls, raw, _READERS)
 
 
-_TEXTS = ("snapshots", "retained", "removed", "warnings")
-
-
-def _named(kind: Any, raw: Any) -> Any:
-    return kind(**{name: raw.get(name, kind._field_defaults.get(name, "")) for name in kind._fields})
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("snapshots", "retained", "removed", "warnings"), texts),
+    "objections": listed(Objection),
+    "base_image": named(BaseImage),
+    "phase": Phase,
+    "result": or_none(BakeResult),
+}

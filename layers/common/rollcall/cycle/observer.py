@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.launch_surroundings import LaunchSurroundings
 from rollcall.aws.launch_templates import NOT_THERE, LaunchRefusal
-from rollcall.checks.registry import read_group_settings
 from rollcall.doctor.aws_reader import AwsReader
 from rollcall.doctor.connection_findings import connection_findings
 from rollcall.doctor.group_findings import group_findings
@@ -29,6 +28,7 @@ from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.domain.settings import PINNED_TAG, StackNames
 from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.group_tags import read_or_error, readable_settings
 from rollcall.workflow.group_versions import base_template, own_version
 
 from .cycle_aws import CycleAws
@@ -46,12 +46,10 @@ if TYPE_CHECKING:
     from rollcall.doctor.diagnosis import Finder
     from rollcall.doctor.observations import Observations
     from rollcall.domain.findings import Finding
-    from rollcall.domain.groups import GroupSettings
     from rollcall.domain.settings import Settings
     from rollcall.tower.client import Tower
 
     from .request import CycleRequest
-    from .tag import CycleTag
 
 TRIALS_MAX = 12  # dry runs: EC2 lets an account make two RunInstances a second ("Request throttling", resource rates)
 TO_COME = "(the new one)"  # in the place of the number of a version that is yet to be made
@@ -124,7 +122,7 @@ class PreflightObserver:
         details = self._aws.details(name)
         if details is None:
             return PreflightInput(read_request(raw, None), execution, self._clock())
-        tag = _tag(details)
+        tag = read_or_error(require_readable_tag, details.group)
         request = read_request(raw, None if isinstance(tag, BadSettings) else tag)
         own, launched = self._versions(details, request.launch_template_version)
         target = launched._replace(number=TO_COME) if to_come and launched else launched
@@ -137,7 +135,7 @@ class PreflightObserver:
             now=self._clock(),
             tag=tag,
             details=details,
-            settings=_settings(details),
+            settings=readable_settings(details.group),
             findings=findings,
             hooks=hooks,
             active=self._active(name, running),
@@ -239,21 +237,6 @@ def _has_hook(name: str, transition: Transition, observed: Observations, here: S
     groups = observed.groups
     assert not isinstance(groups, RollcallError)  # noqa: S101 - it is one that opted in
     return any(each.transition == transition for each in hooks_of_rollcall(groups[name], observed, here))
-
-
-def _tag(details: GroupDetails) -> CycleTag | BadSettings | None:
-    try:
-        return require_readable_tag(details.group)
-    except BadSettings as error:
-        return error
-
-
-def _settings(details: GroupDetails) -> GroupSettings | None:
-    """What the group's other tags ask for; None where they cannot be read, which doctor finds."""
-    try:
-        return read_group_settings(details.group)
-    except BadSettings:
-        return None
 
 
 def _pin_runs(details: GroupDetails, running: Collection[str]) -> bool | None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall.aws.launch_surroundings import FAILED
 from rollcall.doctor.cycle_findings import protected_in, standby_in
 from rollcall.doctor.unread_findings import listed
+from rollcall.domain.errors import BadSettings
+from rollcall.workflow.schedule import next_by_schedule
 
 from .batch import batch_size, batches, maximum_healthy
 from .observed import is_of_override
@@ -46,6 +48,7 @@ class Plan:
     many instances, those of the warm pool included; order: the first of them that are known, though AWS does not say in
     which order it takes them. estimate_seconds: None without a launch in the group's history. nothing_to_replace: no
     refresh is needed. untried: no instance will have tried the version. notes: what an operator should know beforehand.
+    next_by_schedule: when the next cycle by the group's tag is due, in words; empty for never.
     """
 
     target_version: str
@@ -66,6 +69,7 @@ class Plan:
     nothing_to_replace: bool
     untried: bool
     notes: tuple[str, ...]
+    next_by_schedule: str = ""
 
     @property
     def sends_configuration(self) -> bool:
@@ -144,6 +148,7 @@ def _plan(given: PreflightInput, details: GroupDetails, version: VersionPlan, si
         nothing_to_replace=not replaced and version.configuration is None,
         untried=untried,
         notes=tuple(_notes(given, details, version, untried=untried)),
+        next_by_schedule=next_by_schedule(None if isinstance(given.tag, BadSettings) else given.tag, given.now),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from copy import replace
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.aws.executions import RUNNING, Executions
@@ -15,12 +14,12 @@ from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import ENDING, InstanceRefreshes
 from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
-from rollcall.domain.errors import NoTimeLeft, RollcallError
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.domain.version_aliases import DEFAULT_VERSION
 from rollcall.workflow.group_versions import base_template
-from rollcall.workflow.invocation import ENDED, settling_event
+from rollcall.workflow.invocation import ENDED
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
+from rollcall.workflow.starting import Starter, StartOutcome
 
 from .due import TaggedGroup, due_cycles
 from .pinning import read_pin
@@ -36,23 +35,13 @@ if TYPE_CHECKING:
     from .due import DueCycle
 
 IN_FLIGHT = 150.0  # seconds that a task which runs as its execution is stopped may go on: its timeout in the machine
-LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
 
 
-@dataclass
-class CyclesOutcome:
-    """What a run did about cycles. waiting: those due while something else is at work on their group.
-
-    settled: the names of stopped executions that the cycle function was sent. errors: by what they are about.
-    """
-
-    started: list[DueCycle] = field(default_factory=list)
-    waiting: list[DueCycle] = field(default_factory=list)
-    settled: list[str] = field(default_factory=list)
-    errors: dict[str, RollcallError] = field(default_factory=dict)
+class CyclesOutcome(StartOutcome["DueCycle"]):
+    """What a run did about cycles."""
 
 
-class CycleStarter:
+class CycleStarter(Starter["DueCycle", CyclesOutcome]):
     """Starts cycles, and has others settled. function: the cycle function's name. clock: epoch seconds."""
 
     def __init__(
@@ -68,16 +57,12 @@ class CycleStarter:
         clock: Callable[[], float],
         seconds_left: Callable[[], float],
     ) -> None:
-        self._executions = executions
-        self._groups = groups
+        outcome = CyclesOutcome()
+        super().__init__(
+            "cycle", executions, groups, functions, function, turns, outcome, clock=clock, seconds_left=seconds_left
+        )
         self._templates = templates
         self._refreshes = refreshes
-        self._functions = functions
-        self._function = function
-        self._turns = turns
-        self._clock = clock
-        self._seconds_left = seconds_left
-        self.outcome = CyclesOutcome()
 
     def run(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
         """Start and settle what is due. only: these groups, None for all. every: seconds between two runs, or None.
@@ -85,42 +70,25 @@ class CycleStarter:
         What fails for one group keeps no other from its turn. Raises what is about none in particular, and NoTimeLeft;
         outcome has what was done before that.
         """
-        for each in self._groups.tagged((CYCLE_TAG, PINNED_TAG)):
-            if only is None or each.group.name in only:
-                self._require_time()
-                try:
-                    self._look_at(each, every)
-                except RollcallError as error:
-                    self.outcome.errors[f"cycles of group {each.group.name}"] = error
+        self._each_group((CYCLE_TAG, PINNED_TAG), only, lambda each: self._look_at(each, every))
         for stopped in self._executions.unfinished(*settled_now(self._clock(), every)):
-            self._require_time()
-            try:
-                self._settle_refresh(stopped, only)
-            except RollcallError as error:
-                self.outcome.errors[f"cycle {stopped.name}"] = error
+            self._attempt(f"cycle {stopped.name}", lambda each: self._settle_refresh(each, only), stopped)
         return self.outcome
 
     def preview(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
         """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
-        for each in self._groups.tagged((CYCLE_TAG,)):
-            if PINNED_TAG not in each.group.tags and (only is None or each.group.name in only):
-                self._require_time()
-                try:
-                    if due := self._first_due(each, every):
-                        self._record_start(due)
-                except RollcallError as error:
-                    self.outcome.errors[f"cycles of group {each.group.name}"] = error
+        self._each_group((CYCLE_TAG,), only, lambda each: self._record_start(self._first_due(each, every)))
         return self.outcome
-
-    def _require_time(self) -> None:
-        if self._seconds_left() < LEAST_TIME:
-            raise NoTimeLeft("no time left in this run for cycles that are due; the next one starts them")
 
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         if PINNED_TAG in running.group.tags:
             self._settle_pin(running)
-        elif (due := self._first_due(running, every)) and self._executions.start(due.name, due.request):
-            self._record_start(due)
+        else:
+            self._start(self._first_due(running, every))
+
+    def _first_due(self, running: RunningGroup, every: float | None) -> DueCycle | None:
+        """None of a group that a cycle has pinned."""
+        return None if PINNED_TAG in running.group.tags else self._first_in_turn(self._due(running, every))
 
     def _due(self, running: RunningGroup, every: float | None) -> Sequence[DueCycle]:
         tag = parse_cycle_tag(running.group)
@@ -134,19 +102,6 @@ class CycleStarter:
                 runs = {number for template_id, number in running.running if template_id == version.template_id}
                 group = replace(group, version=version.number, description=version.description, running=frozenset(runs))
         return due_cycles(group, self._clock(), every)
-
-    def _first_due(self, running: RunningGroup, every: float | None) -> DueCycle | None:
-        """The first that was not started before, once it is its turn: a group has one cycle at a time."""
-        due = self._due(running, every)
-        first = next((each for each in due if self._executions.find(each.name) is None), None)
-        if first and self._turns.is_taken(first.group):
-            self.outcome.waiting.append(first)
-            return None
-        return first
-
-    def _record_start(self, due: DueCycle) -> None:
-        self._turns.take(due.group)
-        self.outcome.started.append(due)
 
     def _settle_pin(self, running: RunningGroup) -> None:
         """A pin that outlived its cycle by so long that nothing else will take it away."""
@@ -172,8 +127,7 @@ class CycleStarter:
 
     def _settle(self, execution: Execution) -> None:
         if execution.status in ENDED and execution.name not in self.outcome.settled:
-            self._functions.send(self._function, settling_event(execution))
-            self.outcome.settled.append(execution.name)
+            self._send_stopped(execution)
 
 
 def cycle_starter(

@@ -7,13 +7,14 @@ the 256 KiB of a state's output (Step Functions quotas).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from rollcall.domain.event_fields import BY_OPERATOR
 from rollcall.domain.objections import Objection
+from rollcall.workflow.state_json import listed, or_none, state_from_json, state_to_json, texts
 
 LISTED_MAX = 20  # instances, verdicts or dips in any list
 
@@ -180,44 +181,21 @@ class CycleState:
 
     def to_json(self) -> Json:
         """As Step Functions carries it."""
-        return {
-            **asdict(self),
-            **{name: dict(getattr(self, name)) for name in ("healthy_at_start", "runs")},
-            "instances": [each._asdict() for each in self.instances],
-            "verdicts": [each._asdict() for each in self.verdicts],
-            "dips": [each._asdict() for each in self.dips],
-            "objections": [each._asdict() for each in self.objections],
-            **{name: list(getattr(self, name)) for name in ("warnings", "unverified")},
-        }
+        return state_to_json(self)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """As it was written, by this version or one before or after it: what is not known is left out.
-
-        Before the first step there is only the request. Raises KeyError without a group.
-        """
-        known = {each.name: raw[each.name] for each in fields(cls) if each.name in raw}
-        known["group"] = str(raw["group"] if "group" in raw else raw["request"]["group"])
-        for name, kind in _LISTS.items():
-            if name in known:
-                known[name] = tuple(_item(kind, each) for each in known[name])
-        known["phase"] = Phase(known.get("phase", Phase.PREFLIGHT))
-        known["ended_by"] = EndedBy(known.get("ended_by", EndedBy.NOTHING))
-        known["result"] = CycleResult(known["result"]) if known.get("result") else None
-        return cls(**known)
+        """As workflow.state_json.state_from_json reads it."""
+        return state_from_json(cls, raw, _READERS)
 
 
-_LISTS: dict[str, Any] = {
-    "instances": ListedInstance,
-    "verdicts": CycleVerdict,
-    "dips": TargetDip,
-    "objections": Objection,
-    "warnings": str,
-    "unverified": str,
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "instances": listed(ListedInstance),
+    "verdicts": listed(CycleVerdict),
+    "dips": listed(TargetDip),
+    "objections": listed(Objection),
+    **dict.fromkeys(("warnings", "unverified"), texts),
+    "phase": Phase,
+    "ended_by": EndedBy,
+    "result": or_none(CycleResult),
 }
-
-
-def _item(kind: Any, raw: Any) -> Any:
-    if kind is str:
-        return str(raw)
-    return kind(**{name: raw.get(name, kind._field_defaults.get(name)) for name in kind._fields})

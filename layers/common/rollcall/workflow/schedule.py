@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
@@ -69,6 +69,20 @@ def in_words(moment: datetime) -> str:
     words = f"{DAYS[in_utc.weekday()].capitalize()} {in_utc:%Y-%m-%d %H:%M} UTC"
     zone = str(moment.tzinfo)
     return words if zone == "UTC" else f"{words} ({moment:%H:%M} {zone})"
+
+
+class Scheduled(Protocol):
+    """What a group's tags say of when something is due. never: it is not allowed. every: None without a schedule."""
+
+    @property
+    def never(self) -> bool: ...
+    @property
+    def every(self) -> Schedule | None: ...
+
+
+def next_by_schedule(tag: Scheduled | None, now: float) -> str:
+    """When what a tag asks for is due next, in words; empty where it never is. tag: None for a group without one."""
+    return "" if tag is None or tag.never or tag.every is None else in_words(tag.every.next_after(now))
 
 
 def parse_schedule(text: str) -> Schedule:

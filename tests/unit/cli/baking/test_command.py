@@ -344,6 +344,7 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "notes": ["the group is on $Latest", "a warning"],
         "instances": 8,
         "cycle_tag": "batch=50percent",
+        "next_by_schedule": "Sun 2026-12-06 03:00 UTC",
         "removals": ["would delete version 2: it is beyond the newest 5"],
     }
     done = ended(BakeResult.DRY_RUN, plan=plan, project="fleet", warnings=("a warning",))
@@ -360,6 +361,7 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "  after that: would delete version 2: it is beyond the newest 5",
         "  started by schedule, or with --only-if-new, it would bake nothing: "
         "neither the base image nor the project has changed",
+        "  next by schedule: Sun 2026-12-06 03:00 UTC",
         "  note: the group is on $Latest",
     ]
     assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]

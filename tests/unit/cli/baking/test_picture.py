@@ -20,6 +20,7 @@ from rollcall_cli.workflows.executions import Status
 from unit.bake_news import BASE, BUILDER, EXECUTION, IMAGE, MADE, NAME, SMOKE, STATE
 from unit.cli.cycling.step_functions import MACHINE, NOW
 from unit.cli.cycling.step_functions import state as cycle_state
+from unit.cli.workflows.printing import lines_of
 
 RUNNING = BakeExecution(
     EXECUTION,
@@ -44,10 +45,7 @@ CYCLE = CycleExecution(
 
 
 def printed(execution: BakeExecution, since: float = 0.0) -> list[str]:
-    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
-    console.print(picture(execution, since))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+    return lines_of(picture(execution, since))
 
 
 def with_state(**changes: object) -> BakeExecution:

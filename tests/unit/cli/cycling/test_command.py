@@ -328,7 +328,14 @@ def test_an_instance_is_shown_once_at_each_stage_also_where_the_list_left_it_out
 
 
 def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> None:
-    plan = {"batches": 5, "replaced": 10, "estimate_seconds": 720.0, "order": ["i-1", "i-2"], "rolls_back": True}
+    plan = {
+        "batches": 5,
+        "replaced": 10,
+        "estimate_seconds": 720.0,
+        "order": ["i-1", "i-2"],
+        "rolls_back": True,
+        "next_by_schedule": "Sun 2026-12-06 03:00 UTC",
+    }
     command.aws.script = [Turn(ended(CycleResult.DRY_RUN, plan=plan), "SUCCEEDED")]
     done = command("web", "--dry-run")
     assert command.inputs() == [{"group": "web", "dry_run": True}]
@@ -336,6 +343,7 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
     assert "to replace: 10 instances, in 5 batches\n" in done.stdout
     assert "if it fails: AWS rolls it back\n" in done.stdout
     assert "i-1, i-2\n" in done.stdout
+    assert "next by schedule: Sun 2026-12-06 03:00 UTC\n" in done.stdout
     assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]
     command("web", "--watch", code=ExitCode.NOT_RUN)
 

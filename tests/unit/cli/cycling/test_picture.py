@@ -16,6 +16,7 @@ from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar,
 from rollcall_cli.cycling.words import changes
 from rollcall_cli.workflows.executions import Status
 from unit.cli.cycling.step_functions import MACHINE, NOW, state
+from unit.cli.workflows.printing import lines_of
 
 RUNNING = CycleExecution(
     f"{MACHINE.replace('stateMachine', 'execution')}:web-1",
@@ -30,10 +31,7 @@ RUNNING = CycleExecution(
 
 
 def printed(execution: CycleExecution, since: float = 0.0) -> list[str]:
-    console = Console(file=io.StringIO(), width=200, highlight=False, markup=False)
-    console.print(picture(execution, since))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().splitlines()
+    return lines_of(picture(execution, since))
 
 
 def test_it_shows_the_group_as_a_bar_each_instance_on_a_line_and_the_estimate() -> None:

@@ -1,0 +1,132 @@
+"""What reconcile does about what is due by the tags of groups: it is started once, and only in its group's turn."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rollcall.domain.errors import NoTimeLeft, RollcallError
+
+from .invocation import settling_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from rollcall.aws.executions import Execution, Executions
+    from rollcall.aws.functions import Functions
+    from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
+
+    from .running import Turns
+
+LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
+
+
+class Due(Protocol):
+    """An execution that is due. name: its own. request: its input."""
+
+    @property
+    def group(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def request(self) -> Mapping[str, Any]: ...
+
+
+@dataclass
+class StartOutcome[D: Due]:
+    """What a run did. waiting: those due while something else is at work on their group.
+
+    settled: the names of stopped executions that the workflow's function was sent. errors: by what they are about.
+    """
+
+    started: list[D] = field(default_factory=list)
+    waiting: list[D] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)
+    errors: dict[str, RollcallError] = field(default_factory=dict)
+
+
+class Starter[D: Due, O: StartOutcome[Any]](ABC):
+    """What starters of cycles and of bakes share. noun: "cycle" or "bake". function: the name of that one's function.
+
+    outcome: what was done so far. clock: epoch seconds. seconds_left: of this invocation.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        executions: Executions,
+        groups: TaggedGroups,
+        functions: Functions,
+        function: str,
+        turns: Turns,
+        outcome: O,
+        *,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
+    ) -> None:
+        self._noun = noun
+        self._executions = executions
+        self._groups = groups
+        self._functions = functions
+        self._function = function
+        self._turns = turns
+        self._clock = clock
+        self._seconds_left = seconds_left
+        self.outcome = outcome
+
+    @abstractmethod
+    def run(self, only: Collection[str] | None, every: float | None) -> O:
+        """Start what is due. only: these groups, None for all. every: seconds between two runs, None by hand.
+
+        Raises what is about no group in particular, and NoTimeLeft; outcome has what was done before that.
+        """
+
+    @abstractmethod
+    def preview(self, only: Collection[str] | None, every: float | None) -> O:
+        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
+
+    def _each_group(
+        self, keys: Collection[str], only: Collection[str] | None, act: Callable[[RunningGroup], None]
+    ) -> None:
+        """Act on each group with one of these tags. only: these groups, None for all.
+
+        What fails for one group keeps no other from its turn. Raises what is about none in particular, and NoTimeLeft.
+        """
+        for each in self._groups.tagged(keys):
+            if only is None or each.group.name in only:
+                self._attempt(f"{self._noun}s of group {each.group.name}", act, each)
+
+    def _attempt[T](self, about: str, act: Callable[[T], None], on: T) -> None:
+        """Act, and keep the error. Raises NoTimeLeft."""
+        self._require_time()
+        try:
+            act(on)
+        except RollcallError as error:
+            self.outcome.errors[about] = error
+
+    def _require_time(self) -> None:
+        if self._seconds_left() < LEAST_TIME:
+            raise NoTimeLeft(f"no time left in this run for {self._noun}s that are due; the next one starts them")
+
+    def _first_in_turn(self, due: Iterable[D]) -> D | None:
+        """The first that was not started before, once it is its turn: a group has one at a time."""
+        first = next((each for each in due if self._executions.find(each.name) is None), None)
+        if first and self._turns.is_taken(first.group):
+            self.outcome.waiting.append(first)
+            return None
+        return first
+
+    def _start(self, due: D | None) -> None:
+        if due and self._executions.start(due.name, due.request):
+            self._record_start(due)
+
+    def _record_start(self, due: D | None) -> None:
+        if due:
+            self._turns.take(due.group)
+            self.outcome.started.append(due)
+
+    def _send_stopped(self, execution: Execution) -> None:
+        """Have the workflow's function settle an execution that was stopped."""
+        self._functions.send(self._function, settling_event(execution))
+        self.outcome.settled.append(execution.name)
