@@ -22,10 +22,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.tower.api import Response
 from lab.tower.server import Front, Traffic, serving
+
+if TYPE_CHECKING:
+    from lab.cloud import Cloud
 
 type Json = dict[str, Any]
 
@@ -191,6 +194,11 @@ class AlertChannels:
     def pagerduty_secret(self) -> str:
         """What Secrets Manager is to hold about this PagerDuty."""
         return json.dumps({"routing_key": self.pagerduty.routing_key, "url": self._url})
+
+    def pagerduty_parameters(self, cloud: Cloud) -> dict[str, str]:
+        """The parameter of the template that has operators notified by this PagerDuty, whose secret is made."""
+        made = cloud.aws.client("secretsmanager").create_secret(Name="pagerduty", SecretString=self.pagerduty_secret())
+        return {"PagerDutySecretArn": made["ARN"]}
 
     def slack_secret(self) -> str:
         """What Secrets Manager is to hold about this Slack."""

@@ -10,32 +10,37 @@ from lab.bakes import (
     PLACED,
     REVISION,
     baked_versions,
+    have_baked,
     hosts_of_bakes,
     images,
     instances,
     left,
+    let_a_day_pass,
     let_bake,
     snapshots,
     start_bake,
     tags_of,
 )
-from lab.cloud import Cloud, Group
+from lab.cloud import Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, versions
 from lab.tower.embedded import Tower
 
 type MakeGroup = Callable[..., Group]
 
-FUNCTION = "BakeFunction"
+FUNCTIONS = ("BakeFunction", "ReconcileFunction")
+KEPT = 5  # images and versions: the default of a bake
+UPKEEP_AT_ONCE = 360  # minutes from one run of reconcile to the next: it has old images removed every six hours
 
 
 @pytest.mark.story
-def test_an_image_is_baked_tried_and_rolled_out_under_load_and_no_builder_is_left(
+def test_an_image_is_baked_tried_and_rolled_out_under_load_and_the_sixth_oldest_is_gone_a_day_later(
     make_group: MakeGroup, cloud: Cloud, tower: Tower, arn: str
 ) -> None:
     group = make_group(gate="job elb", traffic={"TargetGroupARNs": [arn], **WARM_SOON, **PLACED})
     group.use_version("1")
     let_bake(group, tower)
-    cloud.rights.watch(FUNCTION)
+    earlier = have_baked(group, KEPT)
+    cloud.rights.watch(*FUNCTIONS)
     with cloud.traffic(group, arn) as traffic:
         old = at_size(group, 4)
         bake = start_bake(group)
@@ -43,9 +48,8 @@ def test_an_image_is_baked_tried_and_rolled_out_under_load_and_no_builder_is_lef
         assert traffic.summary().failed == ()
     assert (state["result"], state["objections"]) == ("succeeded", []), state["reason"]
     assert not old & group.in_service()
-    (image,) = images(group)
-    assert baked_versions(group) == {"2": image["ImageId"]}
-    assert versions(group) == ["2"] * 4
+    image = images(group)[0]
+    assert versions(group) == ["7"] * 4
     tags = tags_of(image)
     assert (tags["rollcall:smoke"], tags["rollcall:roll-out"]) == ("passed", "succeeded")
     assert (tags["rollcall:project-revision"], image["SourceInstanceId"]) == (REVISION, state["builder"])
@@ -53,4 +57,22 @@ def test_an_image_is_baked_tried_and_rolled_out_under_load_and_no_builder_is_lef
     assert set(instances(group)) == {state["builder"], state["smoke_instance"]}
     assert not left(group)
     assert not hosts_of_bakes(group, tower)
-    assert cloud.rights.refused(FUNCTION) == []
+    kept = [*earlier[1:], image["ImageId"]]
+    assert list(baked_versions(group).values()) == kept
+    assert [each["ImageId"] for each in images(group) if each["State"] == "available"] == kept[::-1]
+    [disabled] = [each for each in images(group) if each["State"] == "disabled"]
+    assert (disabled["ImageId"], len(there(cloud, snapshots(disabled)))) == (earlier[0], 1)
+    let_a_day_pass(group)
+    cloud.reconcile(groups=[group.name], every=UPKEEP_AT_ONCE)
+    eventually(lambda: len(images(group)) == KEPT, "the image that was disabled is deregistered")
+    assert [each["ImageId"] for each in images(group)] == kept[::-1]
+    assert there(cloud, snapshots(disabled)) == []
+    assert there(cloud, snapshots(image)) == snapshots(image)
+    assert [cloud.rights.refused(each) for each in FUNCTIONS] == [[], []]
+
+
+def there(cloud: Cloud, snapshot_ids: list[str]) -> list[str]:
+    """Those of the snapshots that are there."""
+    filters = [{"Name": "snapshot-id", "Values": snapshot_ids}]
+    found = cloud.aws.client("ec2").describe_snapshots(Filters=filters)["Snapshots"]
+    return [each["SnapshotId"] for each in found]

@@ -1,21 +1,40 @@
-"""What bakes may do is what they do: no call is refused, and no permission of the function's role is left over."""
+"""What bakes may do is what they do: no call is refused, and no permission of the function's role is left over.
+
+Nor is one that reconcile has for bakes. What the state machine's role allows is judged wherever one runs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.bakes import BUILDERS, PLACED, Bake, have_baked, images, left, let_a_day_pass, let_bake, retire, start_bake
+from lab.bakes import (
+    BUILDERS,
+    PLACED,
+    Bake,
+    bake_named,
+    have_baked,
+    images,
+    left,
+    let_a_day_pass,
+    let_bake,
+    retire,
+    start_bake,
+)
 from lab.cloud import ACCOUNT, REGION, Cloud, Group, eventually
 from lab.cycles import WARM_SOON, at_size, new_hosts
 from lab.tower.embedded import Tower
+from rollcall.workflow.names import schedule_key
 
 type MakeGroup = Callable[..., Group]
 
-FUNCTION = "BakeFunction"
+FUNCTION, RECONCILE = "BakeFunction", "ReconcileFunction"
+OF_RECONCILE = {"StartBakes", "ReadBakes", "SettleBakes"}  # the Sids of its policy for bakes
+UPKEEP_AT_ONCE = 360  # minutes from one run of reconcile to the next: it has old images removed every six hours
 ADDRESS_POOL = "127.80.0.0/24"
 WAIT_SCALE = 0.04  # of the time that Step Functions waits
 ROLE = "baked"  # and its instance profile
@@ -110,6 +129,21 @@ def occupy_the_next_address(tower: Tower, group: Group) -> None:
     tower.add_host(BUILDERS.format(group.name), found["InstanceId"], variables, found["InstanceId"])
 
 
+def started_by_reconcile(group: Group) -> Bake:
+    """A bake that a group's schedule asks for in this minute, in which the group was there already."""
+    created = group.described()["CreatedTime"]
+    eventually(lambda: this_minute() > created, "the group is older than this minute", LONG)
+    moment = this_minute()
+    group.tag({"bake": f"every=daily-{moment:%H:%M}"})
+    group.cloud.reconcile(groups=[group.name], every=UPKEEP_AT_ONCE)
+    return bake_named(group, schedule_key(moment.date()))
+
+
+def this_minute() -> datetime:
+    """When it began."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
 def test_what_the_function_may_do_is_what_it_does(
     make_group: MakeGroup, make_old: MakeGroup, cloud: Cloud, tower: Tower, key: dict[str, str], name: str
 ) -> None:
@@ -122,7 +156,7 @@ def test_what_the_function_may_do_is_what_it_does(
     base = encrypted_image(cloud, key["arn"], name)
     cloud.aws.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key["arn"])
     cloud.aws.client("ec2").enable_ebs_encryption_by_default()
-    cloud.rights.watch(FUNCTION)
+    cloud.rights.watch(FUNCTION, RECONCILE)
 
     def ends(bake: Bake, result: str) -> bool:
         state = bake.waited(LONG)
@@ -139,7 +173,7 @@ def test_what_the_function_may_do_is_what_it_does(
         retire(group)
         assert [each["State"] for each in images(group)] == ["available"]
     tower.fail_host(new_hosts(name, tagged.in_service() | named.in_service()))
-    assert ends(start_bake(named), "failed")  # of a group on $Default nothing can be rolled back
+    assert ends(started_by_reconcile(named), "failed")  # of a group on $Default nothing can be rolled back
     tower.heal_hosts()
     eventually(lambda: len(named.states()) == len(named.in_service()) == 1, "what failed is replaced")
     occupy_the_next_address(tower, named)
@@ -147,5 +181,7 @@ def test_what_the_function_may_do_is_what_it_does(
     stopped.reaches("provisioning")
     stopped.stop()
     eventually(lambda: not left(named), "nothing of it is left")
-    assert cloud.rights.refused(FUNCTION) == []
+    assert (cloud.rights.refused(FUNCTION), cloud.rights.refused(RECONCILE)) == ([], [])
     assert cloud.rights.unused(FUNCTION) == frozenset()
+    assert not OF_RECONCILE & {each.sid for each in cloud.rights.unused(RECONCILE)}
+    assert {each.sid for each in cloud.rights.uses(RECONCILE)} >= OF_RECONCILE

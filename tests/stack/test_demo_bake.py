@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lab.alert_channels import AlertChannels
 from lab.cloud import Cloud
 from lab.demo.bake_run import PARAMETERS, draw
 from lab.demo.bake_scenes import SCENES
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.long
 def test_the_scenes_of_a_bake_come_out(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    view = Lines()
-    with Cloud(tmp_path, address_pool=POOL, tower=Tower(boot_time=0), wait_scale=WAIT_SCALE, forks=True) as cloud:
-        cloud.deploy(built, **PARAMETERS)
-        stage = BakeStage(cloud, view)
+    view, channels = Lines(), AlertChannels()
+    with (
+        channels.serve(),
+        Cloud(tmp_path, address_pool=POOL, tower=Tower(boot_time=0), wait_scale=WAIT_SCALE, forks=True) as cloud,
+    ):
+        cloud.deploy(built, **PARAMETERS, **channels.pagerduty_parameters(cloud))
+        stage = BakeStage(cloud, view, channels)
         try:
             assert tell_the_story(stage, view, SCENES) == ""
             assert sum_up(stage, view, finished=True)
@@ -34,5 +38,6 @@ def test_the_scenes_of_a_bake_come_out(built: Path, tmp_path: Path, capsys: pyte
     said = capsys.readouterr().out
     told = ["launching the builder", "smoke test: passed", "2 at a time", "none lost", "is terminated"]
     told += ["rollcall rollback shop --list", "not made by a bake", "rollcall bake shop ends with 1:", "FAILED after"]
+    told += ["(al2023-ami-", "PagerDuty has an incident open:"]
     assert [words for words in told if words not in said] == []
     assert [mark.name for mark in stage.marks] == ["bake under load", "keep the last five", "fail a smoke test"]

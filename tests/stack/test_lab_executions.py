@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from lab.aws.alone import NUMBERS, Lab, Queue, eventually
-from lab.aws.embedded import ACCOUNT, EmbeddedAws
+from lab.aws.embedded import ACCOUNT, REGION, EmbeddedAws
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 LONG = 50_000
@@ -239,6 +239,39 @@ def test_a_nested_execution_that_fails_is_caught_with_its_description(lab: Lab) 
     cause = json.loads(found["Cause"])
     assert (found["Error"], cause["Status"]) == ("States.TaskFailed", "FAILED")
     assert (cause["Error"], cause["Cause"]) == ("RolledBack", "an alarm")
+
+
+@pytest.mark.parametrize(
+    ("of", "missing"),
+    [
+        ("{executions}:nested", ""),
+        ("{executions}:other-*", "states:DescribeExecution on resource: {executions}:nested"),
+    ],
+)
+def test_a_task_fails_where_the_role_of_its_state_machine_does_not_allow_what_it_does(
+    lab: Lab, of: str, missing: str
+) -> None:
+    inner = machine(lab, waiting())
+    executions = inner.replace(":stateMachine:", ":execution:")
+    of, missing = of.format(executions=executions), missing.format(executions=executions)
+    allowed = {
+        inner: ["states:StartExecution"],
+        of: ["states:DescribeExecution", "states:StopExecution"],
+        f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*": ["events:PutTargets", "events:PutRule", "events:DescribeRule"],
+    }
+    statements = [{"Effect": "Allow", "Action": each, "Resource": arn} for arn, each in allowed.items()]
+    iam = lab.aws.client("iam")
+    role = iam.create_role(RoleName=lab.name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_role_policy(RoleName=lab.name, PolicyName="policy", PolicyDocument=policy)
+    outer = nested(lab, inner, "nested")
+    lab.aws.client("stepfunctions").update_state_machine(stateMachineArn=outer, roleArn=role)
+    found = json.loads(await_status(lab, start(lab, outer, {"wait": 1}), "SUCCEEDED")["output"])
+    if missing:
+        cause = f"{lab.name} is not authorized to perform: {missing}"
+        assert found["error"] == {"Error": "States.Permissions", "Cause": cause}
+    else:
+        assert found["Status"] == "SUCCEEDED"
 
 
 def test_a_nested_execution_is_stopped_with_the_one_that_waits_for_it(lab: Lab) -> None:

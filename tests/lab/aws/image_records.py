@@ -38,12 +38,18 @@ def public() -> list[Record]:
                 }
             ],
         }
-        for each in kept.public_images()
+        for each in ({**image, **ARM.get(image["ImageId"], {})} for image in kept.public_images())
     ]
 
 
-ARM = frozenset({"ami-0abcdef1234567890"})
-"""Public images for arm64: MiniStack says the same of all of them, and the lab's groups launch t4g from this one."""
+ARM = {
+    "ami-0abcdef1234567890": {
+        "Name": "al2023-ami-2023.9.20251117.1-kernel-6.1-arm64",
+        "Description": "Amazon Linux 2023 AMI 2023.9.20251117.1 arm64 HVM kernel-6.1",
+    }
+}
+"""Public images for arm64, and what they are called: MiniStack says the same architecture of all, and calls this one
+Amazon Linux 2 for x86_64. The lab's groups launch t4g from it."""
 
 
 def fixed(account: str, name: str) -> Record:

@@ -21,7 +21,7 @@ from hypercorn.config import Config
 from ministack.app import app as ministack
 
 from lab.asgi import Message, Receive, Send, read_body
-from lab.aws import environment_patches, execution_patches, image_patches, launch_patches
+from lab.aws import environment_patches, execution_patches, execution_rights, image_patches, launch_patches
 from lab.aws import ministack as aws_ministack
 from lab.aws import patches as aws_patches
 from lab.aws.autoscaling import GROUP_TAG, Engine
@@ -96,6 +96,7 @@ async def _serve(listener: int, address_pool: str, sqs_pollers: int, sqs_bytes: 
     image_patches.install(images, ImageApi(images, rights.may_delete_snapshot))
     launch_patches.install(outside, versions, engine.free_addresses)
     execution_patches.install()
+    execution_rights.install()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)

@@ -101,13 +101,12 @@ def deploy(cloud: Cloud, built: Path, channels: AlertChannels) -> None:
 
     Reconcile is not scheduled: it would take what is held for a sample for an action whose event was lost.
     """
-    secrets = cloud.aws.client("secretsmanager")
     cloud.deploy(
         built,
         LoadBalancers="true",
         Cycles="true",
         Bakes="true",
-        PagerDutySecretArn=secrets.create_secret(Name="pagerduty", SecretString=channels.pagerduty_secret())["ARN"],
+        **channels.pagerduty_parameters(cloud),
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab.demo.bake_stage import BakeStage
     from lab.demo.view import View
 
-FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle", "bake")
+FUNCTIONS = ("register", "gate", "cleanup", "reconcile", "cycle", "bake", "alert")
 LOGS = "build/demo-bake"
 PARAMETERS = {"LoadBalancers": "true", "Cycles": "true", "Bakes": "true"}
 
@@ -28,17 +28,20 @@ def main() -> int:
 
 
 def _demo() -> Demo[BakeStage]:
+    from lab.alert_channels import AlertChannels
     from lab.demo.bake_scenes import SCENES
     from lab.demo.bake_stage import BakeStage
 
+    channels = AlertChannels()
     return Demo(
         logs=LOGS,
         title="An image baked from a playbook and rolled out, between an embedded AWS and an embedded Tower",
         functions=FUNCTIONS,
         parameters=PARAMETERS,
-        stage=BakeStage,
+        stage=lambda cloud, view: BakeStage(cloud, view, channels),
         scenes=SCENES,
         draw=draw,
+        channels=channels,
     )
 
 

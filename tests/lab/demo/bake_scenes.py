@@ -101,6 +101,7 @@ def fail_a_smoke_test(stage: BakeStage) -> None:
     stage.expect_nothing_left()
     stage.expect_no_loss()
     _say_how_it_ended(stage)
+    _expect_incident(stage)
     stage.say("   It is tagged so, in no version, rolled out nowhere. No builder is left.", "green")
     stage.say(f"   shop serves as before: {load.asked:,} requests, none lost.", "green")
     _expect_reconciled(stage)
@@ -112,7 +113,20 @@ def _say_how_it_ended(stage: BakeStage) -> None:
     stage.expect(code == 1, f"rollcall bake ended with {code}")
     stage.say(f"   rollcall bake {stage.shop.name} ends with {code}:")
     for line in lines:
-        stage.say(textwrap.fill(line, WIDTH, initial_indent="     ", subsequent_indent="       "), "green")
+        _quote(stage, line)
+
+
+def _expect_incident(stage: BakeStage) -> None:
+    """Operators are notified once of the bake that failed, and of nothing before."""
+    incidents = stage.incidents()
+    stage.expect(len(incidents) == 1, f"{len(incidents)} incidents are open: {'; '.join(incidents)}")
+    stage.say("   PagerDuty has an incident open:")
+    _quote(stage, incidents[0])
+
+
+def _quote(stage: BakeStage, words: str) -> None:
+    """What an operator reads, in lines of a narrow terminal."""
+    stage.say(textwrap.fill(words, WIDTH, initial_indent="     ", subsequent_indent="       "), "green")
 
 
 def _expect_reconciled(stage: BakeStage) -> None:

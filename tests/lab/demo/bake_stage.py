@@ -25,6 +25,7 @@ from rollcall_cli.baking.words import changes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lab.alert_channels import AlertChannels
     from lab.bakes import Bake
     from lab.cloud import Cloud, Json
     from lab.demo.load import LoadCycle
@@ -36,17 +37,22 @@ SIZE = 8  # instances of shop; a cycle takes a quarter of them at a time
 KEPT = 5  # images and versions: the default of a bake
 IMAGE, BOOT, CHECKS = 2.0, 1.0, 2.0  # seconds that an image, an instance and its status checks take
 BAKE_TIMEOUT = 240.0  # seconds; a bake that rolls out takes 90
+INCIDENT_TIMEOUT = 60.0  # seconds until operators are notified; alert waits for more to read
 REMOVED_TIMEOUT = 30.0  # seconds until nothing that a bake launched is left
 
 
 class BakeStage(Stage):
-    """shop, on a version that no bake made, and the images of earlier bakes. earlier: their ids, the oldest first."""
+    """shop, on a version that no bake made, and the images of earlier bakes. earlier: their ids, the oldest first.
 
-    def __init__(self, cloud: Cloud, view: View) -> None:
+    channels: what operators are notified by.
+    """
+
+    def __init__(self, cloud: Cloud, view: View, channels: AlertChannels) -> None:
         super().__init__(cloud, view, size=SIZE, **PLACED)
         cloud.aws.images.take(image=IMAGE, boot=BOOT, checks=CHECKS)
         let_bake(self.shop, cloud.tower)
         self.earlier = have_baked(self.shop, KEPT)
+        self._channels = channels
 
     def bake(self, on_smoke: Callable[[str], None] | None = None) -> ShownBake:
         """Start a bake of shop as the command does, and follow it to its end, a line for each change.
@@ -88,6 +94,14 @@ class BakeStage(Stage):
         """How `rollcall bake` says that the last bake of shop ended: its exit code, and its lines."""
         done = self.cloud.rollcall("bake", "--watch", self.shop.name)
         return done.returncode, done.stdout.strip().splitlines()
+
+    def incidents(self) -> list[str]:
+        """What the incidents say that PagerDuty has open. Raises SceneFailed if none is opened within a while."""
+        self.wait(lambda _: bool(self._open_incidents()), "an incident is opened", INCIDENT_TIMEOUT)
+        return self._open_incidents()
+
+    def _open_incidents(self) -> list[str]:
+        return [each.payload["summary"] for each in self._channels.pagerduty.alerts() if not each.resolved]
 
     def kept(self) -> list[Json]:
         """What `rollcall rollback --list` shows for shop, the newest first. Raises SceneFailed."""

@@ -20,6 +20,7 @@ from lab.interrupts import until_interrupted
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lab.alert_channels import AlertChannels
     from lab.cloud import Cloud
     from lab.demo.stage import Stage
     from lab.demo.view import View
@@ -32,7 +33,8 @@ SETTLING = 60.0  # seconds for the last messages to be worked off
 class Demo[S: Stage]:
     """A demo. logs: its directory in the repository. title: its first line. functions: whose logs are kept.
 
-    parameters: of the template. stage: sets the groups up. draw: shows at the end what was recorded.
+    parameters: of the template. stage: sets the groups up. draw: shows at the end what was recorded. channels: what
+    operators are notified by, None for none.
     """
 
     logs: str
@@ -42,6 +44,7 @@ class Demo[S: Stage]:
     stage: Callable[[Cloud, View], S]
     scenes: Sequence[Callable[[S], None]]
     draw: Callable[[S, View], None]
+    channels: AlertChannels | None = None
 
 
 def play_demo[S: Stage](make: Callable[[], Demo[S]]) -> int:
@@ -94,10 +97,13 @@ def _play[S: Stage](demo: Demo[S], view: View, directory: Path) -> bool:
         with view.step("Building the functions and their layer (sam build)"):
             sam_build(built)
         with ExitStack() as running:
+            if demo.channels:
+                running.enter_context(demo.channels.serve())
             with view.step("Starting the embedded cloud"):
                 running.enter_context(cloud)
             with view.step("Deploying template.yaml (sam deploy)"):
-                cloud.deploy(built, **demo.parameters)
+                notified = demo.channels.pagerduty_parameters(cloud) if demo.channels else {}
+                cloud.deploy(built, **demo.parameters, **notified)
             stage = demo.stage(cloud, view)
             running.callback(stage.close)
             trouble = tell_the_story(stage, view, demo.scenes)

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from lab.demo.load_strips import load_strips
 from rollcall_cli.timeline.strips import strips
+from rollcall_cli.times import clock
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -107,10 +108,9 @@ def wrapped(text: str, width: int) -> str:
 
 
 class Lines:
-    """A line for each change, in seconds since the demo began; no control codes."""
+    """A line for each change, with the time of day as in the lines of commands; no control codes."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
         self._shown: dict[str, list[str]] = {}
 
     def say(self, text: str, style: str = "") -> None:
@@ -135,7 +135,7 @@ class Lines:
             facts = _facts(sight)
             known = self._shown.get(sight.instance_id, [])
             if news := ", ".join(fact for fact in facts if fact not in known):
-                self.say(f"{time.monotonic() - self._began:6.1f} s  {sight.group:4} {sight.instance_id}  {news}")
+                self.say(f"{clock(time.time())}  {sight.group:4} {sight.instance_id}  {news}")
             self._shown[sight.instance_id] = facts
 
     def draw(self, shown: Timeline) -> None:

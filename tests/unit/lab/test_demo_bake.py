@@ -102,6 +102,9 @@ class FakeStage(BakeStage):
         words = f"The bake of group 'shop' FAILED after 41 s: {self.known['state']['reason']}"
         return int(self.known.get("code", 1)), [words, "warning: nothing else"]
 
+    def incidents(self) -> list[str]:
+        return list(self.known.get("incidents", ["The bake of group shop has failed"]))
+
     def kept(self) -> list[dict[str, Any]]:
         return [
             {
@@ -133,6 +136,7 @@ def test_a_bake_that_keeps_its_promises_comes_out_and_is_read_at_80_columns(caps
     assert "rollcall bake shop ends with 1:" in said
     assert "The bake of group 'shop' FAILED after 41 s: image ami-bad" in said
     assert "version 1  ami-0abcdef1234567890  not made by a bake" in said
+    assert "PagerDuty has an incident open:\n     The bake of group shop has failed\n" in said
     assert wrapped(said, 80) == said
 
 
@@ -184,6 +188,7 @@ def test_what_is_kept_and_was_not_to_be_ends_its_scene(known: dict[str, Any], re
         ({"left": True}, "builder and smoke instance are gone"),
         ({"lost": ("502 (i-a)",)}, "requests were lost"),
         ({"code": 0}, "rollcall bake ended with 0"),
+        ({"incidents": ["one", "another"]}, "2 incidents are open: one; another"),
         ({"steps": [{"step": "removed"}]}, "reconcile found something to do"),
     ],
 )
