@@ -173,6 +173,7 @@ def test_a_function_is_killed_at_its_own_call_and_a_launch_with_a_token_happens_
     function, make = calls
     lab.aws.kill(function.name, "ec2:RunInstances", 1, after=after)
     once = {"RunInstances": {**LAUNCH["RunInstances"], "ClientToken": lab.name}}
+    assert make({"RunInstances": {**LAUNCH["RunInstances"], "DryRun": True}}) == ["DryRunOperation"]
     assert "errorMessage" in make(once)
     lab.aws.end_faults()
     assert make(once) == [""]

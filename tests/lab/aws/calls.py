@@ -54,6 +54,10 @@ class Throttle:
         return self.calls % self.every == 0
 
 
+DRY_RUN = b"&DryRun=true"
+"""In a request to EC2 that does nothing."""
+
+
 @dataclass
 class Death:
     """The calls of these numbers get no answer: they are a function's last, and are done before its end, or are not.
@@ -142,7 +146,9 @@ class Calls:
         return None
 
     def death(self, headers: Mapping[str, str], body: bytes) -> Death | None:
-        """Return what a function's call that may pass is to be its end by, if it is."""
+        """Return what a function's call that may pass is to be its end by, if it is. No dry run is."""
+        if DRY_RUN in body:
+            return None
         death = self._deaths.get(f"{service_of(headers)}:{action_of(headers, body)}")
         if death and death.key and death.key != last_function(headers.get(TRACE_HEADER)):
             return None

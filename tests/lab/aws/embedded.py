@@ -248,7 +248,7 @@ class EmbeddedAws:
         """Kill a function (its name) at its calls of an API action, those of these numbers from now on, named as in
         `calls`: before each is done, or after that, with its answer unheard.
 
-        As where its environment fails: nothing of it runs any more, and Lambda reports an error.
+        Dry runs do not count. As where its environment fails: nothing of it runs any more, and Lambda reports an error.
         """
         given = {"function": function, "action": action, "numbers": numbers, "after": after}
         self._control("PUT", "last-calls", given)
