@@ -143,6 +143,13 @@ def snapshots(described: Json) -> list[str]:
     return [each["Ebs"]["SnapshotId"] for each in described["BlockDeviceMappings"] if "Ebs" in each]
 
 
+def existing(cloud: Cloud, snapshot_ids: list[str]) -> list[str]:
+    """Those of the snapshots that are there."""
+    filters = [{"Name": "snapshot-id", "Values": snapshot_ids}]
+    found = cloud.aws.client("ec2").describe_snapshots(Filters=filters)["Snapshots"]
+    return [each["SnapshotId"] for each in found]
+
+
 def baked_versions(group: Group) -> dict[str, str]:
     """The image of each version of the group's launch template that bakes made, by its number, the oldest first."""
     pages = group.cloud.aws.client("ec2").get_paginator("describe_launch_template_versions")

@@ -10,6 +10,7 @@ from lab.bakes import (
     PLACED,
     REVISION,
     baked_versions,
+    existing,
     have_baked,
     hosts_of_bakes,
     images,
@@ -61,18 +62,11 @@ def test_an_image_is_baked_tried_and_rolled_out_under_load_and_the_sixth_oldest_
     assert list(baked_versions(group).values()) == kept
     assert [each["ImageId"] for each in images(group) if each["State"] == "available"] == kept[::-1]
     [disabled] = [each for each in images(group) if each["State"] == "disabled"]
-    assert (disabled["ImageId"], len(there(cloud, snapshots(disabled)))) == (earlier[0], 1)
+    assert (disabled["ImageId"], len(existing(cloud, snapshots(disabled)))) == (earlier[0], 1)
     let_a_day_pass(group)
     cloud.reconcile(groups=[group.name], every=UPKEEP_AT_ONCE)
     eventually(lambda: len(images(group)) == KEPT, "the image that was disabled is deregistered")
     assert [each["ImageId"] for each in images(group)] == kept[::-1]
-    assert there(cloud, snapshots(disabled)) == []
-    assert there(cloud, snapshots(image)) == snapshots(image)
+    assert existing(cloud, snapshots(disabled)) == []
+    assert existing(cloud, snapshots(image)) == snapshots(image)
     assert [cloud.rights.refused(each) for each in FUNCTIONS] == [[], []]
-
-
-def there(cloud: Cloud, snapshot_ids: list[str]) -> list[str]:
-    """Those of the snapshots that are there."""
-    filters = [{"Name": "snapshot-id", "Values": snapshot_ids}]
-    found = cloud.aws.client("ec2").describe_snapshots(Filters=filters)["Snapshots"]
-    return [each["SnapshotId"] for each in found]

@@ -10,12 +10,17 @@ from lab.bakes import (
     LONG_AGO,
     PLACED,
     baked_versions,
+    existing,
+    have_baked,
     hosts_of_bakes,
     images,
     instances,
     is_builders,
     left,
+    let_a_day_pass,
     let_bake,
+    retire,
+    snapshots,
     start_bake,
     tags_of,
 )
@@ -219,6 +224,7 @@ def test_a_builder_whose_time_is_over_is_removed_by_reconcile_and_published_once
 def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     make_baked: MakeGroup, cloud: Cloud, tower: Tower, action: str, after: bool
 ) -> None:
+    """Of the launches the first is the builder's, and the third, once that was repeated, the smoke instance's."""
     group = make_baked()
     cloud.aws.kill(cloud.function_name("BakeFunction"), f"ec2:{action}", 1, 3, after=after)
     bake = start_bake(group, roll_out=False)
@@ -228,3 +234,48 @@ def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     assert [each["ImageId"] for each in images(group)] == [state["image_id"]]
     assert baked_versions(group) == {state["version"]: state["image_id"]}
     assert nothing_left(group, tower)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_function_that_is_killed_as_it_moves_the_default_moves_it_all_the_same(
+    make_baked: MakeGroup, cloud: Cloud, tower: Tower, after: bool
+) -> None:
+    group = make_baked()
+    group.use_version("$Default")
+    cloud.aws.kill(cloud.function_name("BakeFunction"), "ec2:ModifyLaunchTemplate", 1, after=after)
+    state = start_bake(group, smoke="off", pin=True).waited(LONG)
+    assert state["result"] == "succeeded", state["reason"]
+    (template,) = cloud.aws.client("ec2").describe_launch_templates(LaunchTemplateIds=[group.launch_template_id()])[
+        "LaunchTemplates"
+    ]
+    assert str(template["DefaultVersionNumber"]) == state["version"]
+    assert nothing_left(group, tower)
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("action", ["DeleteLaunchTemplateVersions", "DisableImage", "DeregisterImage"])
+def test_retention_that_is_killed_is_completed_by_its_next_run(
+    make_baked: MakeGroup, cloud: Cloud, action: str, after: bool
+) -> None:
+    group = make_baked()
+    group.tag({"keep": "1"})
+    *old, kept = have_baked(group, 3)
+    gone = [each for image in images(group) if image["ImageId"] in old for each in snapshots(image)]
+    cloud.aws.kill(cloud.function_name("BakeFunction"), f"ec2:{action}", 1, after=after)
+    kills = [is_killed_once(group)]
+    assert [each["State"] for each in images(group)] == ["available", "disabled", "disabled"]
+    let_a_day_pass(group)
+    kills.append(is_killed_once(group))
+    assert sum(kills) == 1
+    assert [each["ImageId"] for each in images(group)] == list(baked_versions(group).values()) == [kept]
+    assert existing(cloud, gone) == []
+
+
+def is_killed_once(group: Group) -> bool:
+    """Have retention run, and once more if it was killed; whether it was."""
+    try:
+        retire(group)
+    except AssertionError:
+        retire(group)
+        return True
+    return False
