@@ -24,7 +24,7 @@ from lab.bakes import (
     start_bake,
     tags_of,
 )
-from lab.cloud import Cloud, Group, eventually
+from lab.cloud import Cloud, Group, Json, eventually
 from lab.cycles import WARM_SOON, at_size, hosts_of_version, versions
 from lab.ear import Ear
 from lab.tower.embedded import Tower
@@ -55,17 +55,23 @@ def nothing_left(group: Group, tower: Tower) -> bool:
     return bool(eventually(lambda: not left(group) and not hosts_of_bakes(group, tower), "nothing of a bake is left"))
 
 
+def failed_without_version(group: Group, tower: Tower) -> Json:
+    """The state of a bake of the group that fails before there is a version, and leaves nothing."""
+    state = start_bake(group).waited()
+    assert state["result"] == "failed"
+    assert baked_versions(group) == {}
+    assert nothing_left(group, tower)
+    return state
+
+
 def test_a_playbook_that_fails_on_the_builder_ends_the_bake_with_its_job(
     make_baked: MakeGroup, cloud: Cloud, tower: Tower
 ) -> None:
     group = make_baked()
     tower.fail_host(is_builders(group))
-    state = start_bake(group).waited()
-    assert state["result"] == "failed"
+    state = failed_without_version(group, tower)
     assert state["job_url"] == f"{cloud.tower_url}/#/jobs/playbook/{state['job']}/output"
     assert images(group) == []
-    assert baked_versions(group) == {}
-    assert nothing_left(group, tower)
 
 
 def test_an_image_that_aws_cannot_make_ends_the_bake_with_awss_reason(
@@ -73,11 +79,7 @@ def test_an_image_that_aws_cannot_make_ends_the_bake_with_awss_reason(
 ) -> None:
     group = make_baked()
     cloud.aws.images.fail("the volume was lost")
-    state = start_bake(group).waited()
-    assert state["result"] == "failed"
-    assert "the volume was lost" in state["reason"]
-    assert baked_versions(group) == {}
-    assert nothing_left(group, tower)
+    assert "the volume was lost" in failed_without_version(group, tower)["reason"]
 
 
 def test_a_permission_that_is_missing_ends_the_bake_at_once_and_one_that_comes_a_moment_later_does_not(
