@@ -14,8 +14,8 @@ from rollcall.aws.launch_templates import LaunchRefusal
 from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
 from rollcall.bake.moments import LATE_AFTER
 from rollcall.bake.news import BakeEvent
-from rollcall.bake.run import LIFE
-from rollcall.bake.state import BakeResult
+from rollcall.bake.run import LIFE, BakeRun
+from rollcall.bake.state import BakeResult, BakeState
 from rollcall.bake.sweeping import Swept
 from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
@@ -26,7 +26,7 @@ from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
 from unit.fakes import ACCOUNT, REGION
 
-from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
+from .bake_world import BASE, CYCLES, EXECUTION, MACHINE, BakeWorld
 from .baked import image, images, versions
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
@@ -947,6 +947,28 @@ def test_no_image_goes_while_a_cycle_or_a_bake_of_the_group_runs(at_work: str) -
     assert bake.deaths.made == []
     assert done.state.retained == ("all of it stays for now: web-1 is at work on group web",)
     assert len(bake.run().retire("web", dry_run=True, force=False).state.removed) == 2
+
+
+def test_what_is_at_work_on_a_group_is_read_of_both_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    running = {MACHINE: ["web-bake"], CYCLES: ["web-cycle"]}
+    monkeypatch.setattr("rollcall.bake.run.running_of_group", lambda machine, _: running[machine])
+    assert BakeRun._at_work(bake.run(), "web") == ["web-bake", "web-cycle"]
+
+
+def test_pre_flight_asks_what_runs_and_what_the_roll_out_objects_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    given: dict[str, Any] = {}
+    running = {MACHINE: ["web-bake"], CYCLES: ["web-cycle"]}
+    monkeypatch.setattr("rollcall.bake.run.running_of_group", lambda machine, _: running[machine])
+    monkeypatch.setattr("rollcall.bake.run.Functions", lambda: None)
+    monkeypatch.setattr("rollcall.bake.roll_out_preflight.roll_out_preflight", lambda *args: args)
+    monkeypatch.setattr("rollcall.bake.observer.PreflightObserver", lambda *_, **named: given.update(named))
+    state = BakeState("web")
+    BakeRun._observer(bake.run(), state)
+    assert (given["running"]("web"), given["cycles"]("web")) == (["web-bake"], ["web-cycle"])
+    request = object()
+    assert given["roll_out"](request)[-2:] == (state, request)
 
 
 def test_images_of_a_group_are_retired_by_its_tags() -> None:

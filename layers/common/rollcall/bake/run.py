@@ -236,14 +236,10 @@ class BakeRun:
         if details is None:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
-        running = [] if dry_run else self._at_work(group)
-        if running:
-            words = f"all of it stays for now: {', '.join(running)} is at work on group {group}"
-            return StepAnswer(BakeState(group, phase=Phase.ENDED, retained=(words,)), "succeeded")
         asked = RetentionRequest(
             group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
         )
-        report = self._retiring.retire(asked)
+        report = Retiring(self._aws, self._clock, self._seconds_left, self._at_work).retire(asked)
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
         state = replace(state, warnings=report.warnings)
         return StepAnswer(state, "succeeded", news=report.news(state))
