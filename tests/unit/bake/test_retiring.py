@@ -12,7 +12,7 @@ from rollcall.aws.images import DISABLED
 from rollcall.bake.moments import moment_text
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.retiring import RetentionReport, RetentionRequest, Retiring
-from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.bake_tags import DISABLED_AT, KEEP_TAG
 from rollcall.domain.errors import AwsDenied
 from unit.bake.baked import DAY, NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, image, images, state, versions
 
@@ -195,6 +195,22 @@ def test_a_version_that_the_group_goes_back_to_meanwhile_stays_with_its_image() 
         "1 stays: it is in use: the group web",
         "ami-1 stays: version 1 of the group's launch template names it",
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "as_baked", "gone"),
+    [
+        pytest.param({KEEP_TAG: "7"}, True, ["ami-1"], id="what the newest was baked with"),
+        pytest.param({KEEP_TAG: "7"}, False, ["ami-3", "ami-2", "ami-1"], id="the group's tag goes before that"),
+        pytest.param({}, True, ["ami-3", "ami-2", "ami-1"], id="an image that does not say"),
+        pytest.param({KEEP_TAG: "many"}, True, ["ami-3", "ami-2", "ami-1"], id="a tag that an operator has changed"),
+    ],
+)
+def test_how_many_stay_where_the_tags_of_the_group_do_not_say(
+    tags: dict[str, str], as_baked: bool, gone: list[str]
+) -> None:
+    report = retire(FakeBakeAws(image(8, tags=tags), *images(7)), as_baked=as_baked)
+    assert [each for each, _ in report.retired] == gone
 
 
 def begins(at: int) -> Callable[[str], list[str]]:

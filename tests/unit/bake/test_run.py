@@ -17,7 +17,7 @@ from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE, BakeRun
 from rollcall.bake.state import BakeResult, BakeState
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, KEEP_TAG, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
@@ -981,6 +981,16 @@ def test_images_of_a_group_are_retired_by_its_tags() -> None:
     done = bake.run().retire("web", dry_run=False, force=False)
     assert [each.kind for each in done.news] == [BakeEvent.RETIRED] * 2
     assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
+
+
+def test_what_a_bake_was_asked_to_keep_holds_between_bakes_where_no_tag_says_else() -> None:
+    bake = world(keep=20)
+    bake.aws.known |= {each.id: each for each in images(7)}
+    bake.until()
+    assert bake.aws.known[bake.state["image_id"]].tags[KEEP_TAG] == "20"
+    assert bake.run().retire("web", dry_run=False, force=True).state.removed == ()
+    bake.group(keep="2")
+    assert len(bake.run().retire("web", dry_run=False, force=True).state.removed) > 0
 
 
 def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone_are_named() -> None:

@@ -10,7 +10,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.image_uses import Uses
-from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.bake_tags import DISABLED_AT, KEEP_TAG
 from rollcall.domain.errors import RollcallError
 
 from .moments import moment_text
@@ -38,7 +38,8 @@ DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 class RetentionRequest(NamedTuple):
     """What is to be retired. template: the group's, as a specification; empty where it has none.
 
-    keep, share, force, before: as RetentionInput has them. dry_run: whether it is only planned.
+    keep, share, force, before: as RetentionInput has them. as_baked: whether the group's tags do not say keep, so that
+    what the newest image was baked with goes before that. dry_run: whether it is only planned.
     """
 
     group: str
@@ -48,6 +49,7 @@ class RetentionRequest(NamedTuple):
     force: bool = False
     dry_run: bool = False
     before: str = ""
+    as_baked: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,19 +135,26 @@ class Retiring:
 
     def _given(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionInput:
         """What is decided on; where all images are among the newest nothing else is read."""
-        beyond = [each.id for each in candidates(images, request.keep)]
+        keep = (_baked_with(images) if request.as_baked else None) or request.keep
+        beyond = [each.id for each in candidates(images, keep)]
         template_id = request.template.get("LaunchTemplateId", "")
         return RetentionInput(
             group=request.group,
             images=images,
             versions=self._aws.versions(template_id) if beyond and template_id else (),
             uses=self._aws.uses(beyond, request.template) if beyond else Uses({}, {}),
-            keep=request.keep,
+            keep=keep,
             now=self._clock(),
             share=request.share,
             force=request.force,
             before=request.before,
         )
+
+
+def _baked_with(images: Sequence[Image]) -> int | None:
+    """How many images are to stay by the tag of the newest; None where it does not say. images: the newest first."""
+    kept = images[0].tags.get(KEEP_TAG, "") if images else ""
+    return int(kept) if kept.isdecimal() else None
 
 
 def _at_work_words(running: Sequence[str], group: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
-from rollcall.domain.bake_tags import GROUP_TAGS
+from rollcall.domain.bake_tags import GROUP_TAGS, KEEP_TAG
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
@@ -225,8 +225,9 @@ class BakeRun:
         return answers
 
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
-        """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
+        """Remove what is beyond the newest images and versions of a group; the state says what was.
 
+        How many stay the group's tag says, else what the newest image was baked with.
         Nothing goes while a cycle or a bake of the group runs, which may go back to any of its versions. Raises
         BadSettings for tags that cannot be read, and what AWS fails at.
         """
@@ -237,7 +238,13 @@ class BakeRun:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
         asked = RetentionRequest(
-            group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
+            group,
+            base_template(details.configuration),
+            request.keep,
+            self._bake.share,
+            force=force,
+            dry_run=dry_run,
+            as_baked=KEEP_TAG not in details.group.tags,
         )
         report = Retiring(self._aws, self._clock, self._seconds_left, self._at_work).retire(asked)
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
