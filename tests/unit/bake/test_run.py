@@ -12,7 +12,7 @@ import pytest
 from rollcall.aws.images import Image
 from rollcall.aws.launch_templates import LaunchRefusal
 from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
-from rollcall.bake.moments import LATE_AFTER
+from rollcall.bake.moments import LATE_AFTER, RETIRE_EVERY
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.run import LIFE, BakeRun
 from rollcall.bake.state import BakeResult, BakeState
@@ -1000,13 +1000,45 @@ def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone
     bake.aws.groups["bare"] = tagged._replace(group=bare)
     for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
         bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
-    of_bare, of_gone = bake.run().retire_others()
+    of_bare, of_gone = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
     assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
     assert of_gone.state.warnings == (
         "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
         "aws ec2 deregister-image --delete-associated-snapshots --image-id ID",
     )
     assert [each.id for each in bake.aws.known.values() if each.state == "disabled"] == ["ami-0"]
+
+
+def test_groups_for_which_there_is_no_time_are_named_and_another_is_first_six_hours_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bake = world()
+    names = ("a", "b", "c")
+    bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: name}) for number, name in enumerate(names)}
+
+    def details(_: str) -> None:
+        bake.seconds_left = 79.0
+
+    monkeypatch.setattr(bake.aws, "details", details)
+    firsts = []
+    for run in range(3):
+        bake.seconds_left = 80.0
+        bake.clock.now = (300 + run) * RETIRE_EVERY
+        first, left = bake.run().retire_others()
+        firsts.append(first.state.group)
+        assert left.state.warnings == (
+            f"old images of 2 of 3 groups, from {left.state.group} on, are left for a later run: there was no time",
+        )
+    assert firsts == ["a", "b", "c"]
+
+
+def test_a_dry_run_without_time_for_old_images_says_so_and_comes_to_its_end() -> None:
+    bake = world(dry_run=True)
+    bake.seconds_left = 79.0
+    bake.until()
+    assert bake.state["result"] == BakeResult.DRY_RUN
+    [words] = bake.state["plan"]["removals"]
+    assert words.startswith("which old images would go was not read")
 
 
 def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1018,7 +1050,7 @@ def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pyte
             raise Throttled("later")
 
     monkeypatch.setattr(bake.aws, "details", details)
-    first, second = bake.run().retire_others()
+    first, second = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
     assert first.state.warnings == ("old images of group bare were not removed: later",)
     assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 

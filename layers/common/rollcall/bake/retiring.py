@@ -32,6 +32,7 @@ READ_AGAIN = 10  # images at once, so that seconds lie between that and what is 
 ENABLED_AGAIN = "enabled again"  # in the tag that said since when an image is disabled
 NAMED_MAX = 20  # images in one warning
 TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
+TIME_TO_READ = 60.0  # seconds that reading may take of a group with many images
 DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 
 

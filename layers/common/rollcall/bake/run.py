@@ -27,9 +27,10 @@ from .ending import Ending, with_execution
 from .hosts import BakeHosts
 from .imaging import Imaging
 from .invocation import STEPS
+from .moments import RETIRE_EVERY
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import TIME_NEEDED, RetentionRequest, Retiring, images_left
+from .retiring import TIME_NEEDED, TIME_TO_READ, RetentionRequest, Retiring, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -178,7 +179,12 @@ class BakeRun:
         return StepAnswer(done, "put_back", news=report.news(done))
 
     def _removals(self, state: BakeState) -> list[str]:
-        """What would go after the roll-out, a line for each: the new image takes one place among those that stay."""
+        """What would go after the roll-out, a line for each: the new image takes one place among those that stay.
+
+        It is not read where there is no time, so that the answer about everything else is not lost.
+        """
+        if self._seconds_left() < TIME_TO_READ + TIME_NEEDED:
+            return ["which old images would go was not read: the rest of pre-flight took too long. Try it again"]
         template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
         keep = int(state.request["keep"]) - 1
         try:
@@ -208,11 +214,17 @@ class BakeRun:
         """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
 
         A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
-        Raises what AWS fails at before the first group.
+        Where there is no time for all it says for how many; the run six hours later begins with another group, so that
+        each has its turn. Raises what AWS fails at before the first group.
         """
-        answers = []
-        for group, image_ids in sorted(self._aws.images_by_group().items()):
-            if self._seconds_left() < TIME_NEEDED:
+        answers: list[StepAnswer] = []
+        groups = sorted(self._aws.images_by_group().items())
+        first = int(self._clock() // RETIRE_EVERY) % len(groups) if groups else 0
+        groups = [*groups[first:], *groups[:first]]
+        for done, (group, image_ids) in enumerate(groups):
+            if self._seconds_left() < TIME_TO_READ + TIME_NEEDED:
+                left = f"{len(groups) - done} of {len(groups)} groups, from {group} on"
+                answers.append(_noted(group, f"old images of {left}, are left for a later run: there was no time"))
                 break
             try:
                 details = self._aws.details(group)

@@ -21,7 +21,7 @@ from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 
 from .due import due_bake
 from .invocation import retire_event, retire_others_event, sweep_event
-from .moments import is_late
+from .moments import RETIRE_EVERY, is_late
 from .request import require_readable_tags
 from .state import BakeResult
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 ENDED_BY_ITSELF = frozenset(BakeResult)  # errors of executions whose last step was taken: the bake's result
 LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that the answer about the run is not lost
-RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they were disabled, or a quarter of one later
 
 
 @dataclass
