@@ -41,7 +41,7 @@ of its own, and reconcile may do more. Without it nothing of this is permitted. 
 stack: [Permissions](permissions.md).
 
 What a bake makes has the tag `rollcall:made-by` from the moment it is made, and only what has this tag may be
-terminated, imaged, disabled, deregistered or deleted. EC2 allows no narrower permission than these:
+stopped, imaged, terminated, disabled, deregistered or deleted. EC2 allows no narrower permission than these:
 
 - A subnet, security group or key is any of the account's: EC2 does not know which group a launch is for.
 - A version of a launch template may hold anything: EC2 does not know what is in it. So only templates that are tagged

@@ -22,8 +22,8 @@ OF_BAKES = {  # the keys of a bake's input, with what each is about
     "job_template": "The job that makes the image of the builder. Required; not the group's provisioning template.",
     "inventory": "The Tower inventory in which the builder is a host. Required; no group's own.",
     "instance_type": "Of the builder. Without it: the launch template's.",
-    "keep": "How many images and versions of the group stay. In a bake's input it is for that bake's end alone: what "
-    "stays every few hours the tag decides.",
+    "keep": "How many images and versions of the group stay. What a bake's input says holds between bakes, too, where "
+    "the group has no such tag.",
     "roll_out": "Whether the group is cycled to the image.",
     "smoke": "How the image is tried before that: until EC2's status checks pass, by the group's provisioning job, or "
     "not.",
@@ -43,6 +43,7 @@ OF_WHAT_IS_MADE = [
     (bake_tags.BAKE_EXECUTION, "instances", "the execution that launched it"),
     (bake_tags.BASE_IMAGE, "images, snapshots", "the image that the bake began with"),
     (bake_tags.VERSION, "images, snapshots", "the launch template's version that launches it"),
+    (bake_tags.KEEP_TAG, "images, snapshots", "how many were to stay; it holds where the group has no such tag"),
     (bake_tags.FROM_VERSION, "images, snapshots", "the version that the group launched when the bake began"),
     (bake_tags.PROJECT_REVISION, "images, snapshots", "of the Tower project whose playbook ran"),
     (bake_tags.JOB, "images, snapshots", "the Tower job that provisioned the builder"),

@@ -43,7 +43,7 @@ def bake(
             min=1,
             metavar="NUMBER",
             help="how many images and versions stay as this bake ends; by default as the tag rollcall:keep says, "
-            "which decides again hours later, or 5",
+            "which goes before this between bakes, or 5",
         ),
     ] = None,
     roll_out: Annotated[

@@ -25,6 +25,17 @@ rm -rf "$root/var/lib/amazon/ssm/Vault" "$root/var/lib/amazon/ssm/registration"
 rm -rf "$root"/var/lib/dhcp/* "$root"/var/lib/NetworkManager/*.lease
 rm -f "$root/var/lib/systemd/random-seed" "$root/var/lib/systemd/credential.secret"
 
+# The stop of the builder is a shutdown, at which systemd would save a seed anew (systemd-random-seed(8)). Until then the
+# service does nothing as it stops; what is in /run is not in the image.
+runtime="$root/run/systemd/system"
+if [ -d "$runtime" ]; then  # systemd runs (sd_booted(3))
+    mkdir -p "$runtime/systemd-random-seed.service.d"
+    printf '[Service]\nExecStop=\n' > "$runtime/systemd-random-seed.service.d/not-saved.conf"
+    if [ -z "$root" ]; then
+        systemctl daemon-reload
+    fi
+fi
+
 # Logs and histories.
 if [ -z "$root" ] && command -v journalctl > /dev/null; then
     journalctl --quiet --rotate --vacuum-time=1s || true  # one that is not kept on disk has nothing to remove

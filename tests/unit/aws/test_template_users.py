@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import Any
 
+import boto3
 import pytest
 from botocore.stub import Stubber
 
@@ -56,26 +57,34 @@ def test_the_group_itself_is_left_out() -> None:
     assert users([raw_group("web") | {"LaunchTemplate": LATEST}]) == []
 
 
-@pytest.mark.parametrize(("state", "found"), [("active", True), ("deleted", False)])
-def test_fleets_that_are_not_gone(state: str, *, found: bool) -> None:
+def states(shape: str) -> list[str]:
+    """The values of an enumeration of EC2's service model."""
+    return list(boto3.client("ec2", region_name=REGION).meta.service_model.shape_for(shape).metadata["enum"])
+
+
+@pytest.mark.parametrize("state", states("FleetStateCode"))
+def test_fleets_that_may_launch_more(state: str) -> None:
     fleet = {
         "FleetId": "fleet-1",
         "FleetState": state,
         "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": LATEST}],
     }
-    expected = [TemplateUser("the fleet fleet-1", "$Latest")] if found else []
+    launches = state in ("submitted", "active", "modifying")
+    expected = [TemplateUser("the fleet fleet-1", "$Latest")] if launches else []
     assert users([], describe_fleets={"Fleets": [fleet]}) == expected
 
 
-def test_spot_fleets() -> None:
+@pytest.mark.parametrize("state", states("BatchState"))
+def test_spot_fleets_that_may_launch_more(state: str) -> None:
     config = {
         "IamFleetRole": "arn:aws:iam::1:role/fleet",
         "TargetCapacity": 1,
         "LaunchTemplateConfigs": [{"LaunchTemplateSpecification": LATEST}],
     }
-    raw = {"SpotFleetRequestId": "sfr-1", "SpotFleetRequestState": "active", "SpotFleetRequestConfig": config}
+    raw = {"SpotFleetRequestId": "sfr-1", "SpotFleetRequestState": state, "SpotFleetRequestConfig": config}
     found = users([], describe_spot_fleet_requests={"SpotFleetRequestConfigs": [raw]})
-    assert found == [TemplateUser("the Spot fleet sfr-1", "$Latest")]
+    launches = state in ("submitted", "active", "modifying")
+    assert found == ([TemplateUser("the Spot fleet sfr-1", "$Latest")] if launches else [])
 
 
 def test_what_may_not_be_read_is_an_error() -> None:

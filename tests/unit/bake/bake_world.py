@@ -277,6 +277,7 @@ class BakeWorld:
         self.running: list[str] = []
         self.cycles: list[str] = []
         self.roll_out = RollOutPreflight()
+        self.seconds_left = 100.0  # of each invocation
         self.request = {"group": "web", **request}
         self.job_ends = Outcome.OK
         self.job_status: JobStatus | None = None
@@ -434,7 +435,7 @@ class _BakeRun(BakeRun):
             world.fleet,
             chef=None,
             clock=lambda: world.clock.now,
-            seconds_left=lambda: 100.0,
+            seconds_left=lambda: world.seconds_left,
             evidence=world.evidence,
             aws=world.aws,
             history=world.history,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,14 +12,18 @@ from rollcall.aws.images import DISABLED
 from rollcall.bake.moments import moment_text
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.retiring import RetentionReport, RetentionRequest, Retiring
-from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.bake_tags import DISABLED_AT, KEEP_TAG
 from rollcall.domain.errors import AwsDenied
 from unit.bake.baked import DAY, NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, image, images, state, versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def retire(aws: FakeBakeAws, *, now: float = NOW, seconds_left: float = 300.0, **changes: Any) -> RetentionReport:
     fields: dict[str, Any] = {"group": "web", "template": {"LaunchTemplateId": TEMPLATE}, "keep": 5, "share": 1.0}
-    return Retiring(aws, lambda: now, lambda: seconds_left).retire(RetentionRequest(**(fields | changes)))
+    at_work = changes.pop("at_work", None)
+    return Retiring(aws, lambda: now, lambda: seconds_left, at_work).retire(RetentionRequest(**(fields | changes)))
 
 
 def eight() -> FakeBakeAws:
@@ -190,6 +195,76 @@ def test_a_version_that_the_group_goes_back_to_meanwhile_stays_with_its_image() 
         "1 stays: it is in use: the group web",
         "ami-1 stays: version 1 of the group's launch template names it",
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "as_baked", "gone"),
+    [
+        pytest.param({KEEP_TAG: "7"}, True, ["ami-1"], id="what the newest was baked with"),
+        pytest.param({KEEP_TAG: "7"}, False, ["ami-3", "ami-2", "ami-1"], id="the group's tag goes before that"),
+        pytest.param({}, True, ["ami-3", "ami-2", "ami-1"], id="an image that does not say"),
+        pytest.param({KEEP_TAG: "many"}, True, ["ami-3", "ami-2", "ami-1"], id="a tag that an operator has changed"),
+    ],
+)
+def test_how_many_stay_where_the_tags_of_the_group_do_not_say(
+    tags: dict[str, str], as_baked: bool, gone: list[str]
+) -> None:
+    report = retire(FakeBakeAws(image(8, tags=tags), *images(7)), as_baked=as_baked)
+    assert [each for each, _ in report.retired] == gone
+
+
+def begins(at: int) -> Callable[[str], list[str]]:
+    """What is at work on the group: a roll-back that has begun by the call of this number."""
+    asked = count(1)
+    return lambda group: [f"{group}-rollback"] if next(asked) == at else []
+
+
+@pytest.mark.parametrize(
+    ("at", "changed"),
+    [
+        pytest.param(2, [], id="while what uses images is read"),
+        pytest.param(3, ["delete versions 3 2 1"], id="once versions are deleted"),
+    ],
+)
+def test_what_begins_while_a_run_decides_keeps_what_is_there_by_then(at: int, changed: list[str]) -> None:
+    aws = eight()
+    report = retire(aws, at_work=begins(at))
+    assert aws.changes == changed
+    assert report.kept == ("the rest of it stays for now: web-rollback is at work on group web",)
+
+
+def test_what_begins_keeps_images_that_were_to_be_deregistered() -> None:
+    aws = day_old()
+    assert retire(aws, at_work=begins(2)).removed == ()
+    assert aws.changes == []
+
+
+def test_that_what_is_at_work_cannot_be_read_again_keeps_the_rest() -> None:
+    asked = count(1)
+
+    def at_work(_: str) -> list[str]:
+        if next(asked) > 1:
+            raise AwsDenied("AWS refused ListExecutions")
+        return []
+
+    report = retire(eight(), at_work=at_work)
+    assert report.kept == (
+        "the rest of it stays for now: what is at work on group web could not be read: AWS refused ListExecutions",
+    )
+
+
+def test_images_are_read_again_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = FakeBakeAws(*images(30))
+    read: list[int] = []
+    own_images = aws.own_images
+
+    def counted(image_ids: Any) -> list[Any]:
+        read.append(len(image_ids))
+        return own_images(image_ids)
+
+    monkeypatch.setattr(aws, "own_images", counted)
+    retire(aws)
+    assert read == [10, 10, 5]
 
 
 def test_what_uses_versions_and_cannot_be_read_by_then_keeps_all_of_them() -> None:

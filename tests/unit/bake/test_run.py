@@ -12,12 +12,12 @@ import pytest
 from rollcall.aws.images import Image
 from rollcall.aws.launch_templates import LaunchRefusal
 from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
-from rollcall.bake.moments import LATE_AFTER
+from rollcall.bake.moments import LATE_AFTER, RETIRE_EVERY
 from rollcall.bake.news import BakeEvent
-from rollcall.bake.run import LIFE
-from rollcall.bake.state import BakeResult
+from rollcall.bake.run import LIFE, BakeRun
+from rollcall.bake.state import BakeResult, BakeState
 from rollcall.bake.sweeping import Swept
-from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, ROLL_OUT, SMOKE, VERSION
+from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, KEEP_TAG, ROLL_OUT, SMOKE, VERSION
 from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
 from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
@@ -26,7 +26,7 @@ from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
 from unit.fakes import ACCOUNT, REGION
 
-from .bake_world import BASE, CYCLES, EXECUTION, BakeWorld
+from .bake_world import BASE, CYCLES, EXECUTION, MACHINE, BakeWorld
 from .baked import image, images, versions
 
 ORDER = ["preflight", "launch", "register", "provision", "image", "terminate", "smoke", "version", "record", "retain"]
@@ -949,6 +949,28 @@ def test_no_image_goes_while_a_cycle_or_a_bake_of_the_group_runs(at_work: str) -
     assert len(bake.run().retire("web", dry_run=True, force=False).state.removed) == 2
 
 
+def test_what_is_at_work_on_a_group_is_read_of_both_state_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    running = {MACHINE: ["web-bake"], CYCLES: ["web-cycle"]}
+    monkeypatch.setattr("rollcall.bake.run.running_of_group", lambda machine, _: running[machine])
+    assert BakeRun._at_work(bake.run(), "web") == ["web-bake", "web-cycle"]
+
+
+def test_pre_flight_asks_what_runs_and_what_the_roll_out_objects_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    bake = world()
+    given: dict[str, Any] = {}
+    running = {MACHINE: ["web-bake"], CYCLES: ["web-cycle"]}
+    monkeypatch.setattr("rollcall.bake.run.running_of_group", lambda machine, _: running[machine])
+    monkeypatch.setattr("rollcall.bake.run.Functions", lambda: None)
+    monkeypatch.setattr("rollcall.bake.roll_out_preflight.roll_out_preflight", lambda *args: args)
+    monkeypatch.setattr("rollcall.bake.observer.PreflightObserver", lambda *_, **named: given.update(named))
+    state = BakeState("web")
+    BakeRun._observer(bake.run(), state)
+    assert (given["running"]("web"), given["cycles"]("web")) == (["web-bake"], ["web-cycle"])
+    request = object()
+    assert given["roll_out"](request)[-2:] == (state, request)
+
+
 def test_images_of_a_group_are_retired_by_its_tags() -> None:
     bake = world()
     bake.group(keep="2")
@@ -961,6 +983,16 @@ def test_images_of_a_group_are_retired_by_its_tags() -> None:
     assert {bake.aws.known[each].state for each in ("ami-1", "ami-2")} == {"disabled"}
 
 
+def test_what_a_bake_was_asked_to_keep_holds_between_bakes_where_no_tag_says_else() -> None:
+    bake = world(keep=20)
+    bake.aws.known |= {each.id: each for each in images(7)}
+    bake.until()
+    assert bake.aws.known[bake.state["image_id"]].tags[KEEP_TAG] == "20"
+    assert bake.run().retire("web", dry_run=False, force=True).state.removed == ()
+    bake.group(keep="2")
+    assert len(bake.run().retire("web", dry_run=False, force=True).state.removed) > 0
+
+
 def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone_are_named() -> None:
     """It was baked by input alone. Those of a group that reconcile sends by itself are left to that."""
     bake = world()
@@ -968,7 +1000,7 @@ def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone
     bake.aws.groups["bare"] = tagged._replace(group=bare)
     for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
         bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
-    of_bare, of_gone = bake.run().retire_others()
+    of_bare, of_gone = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
     assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
     assert of_gone.state.warnings == (
         "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
@@ -988,6 +1020,38 @@ def test_instances_with_a_builders_tags_that_no_bake_launched_are_named_and_left
     assert bake.deaths.made == []
 
 
+def test_groups_for_which_there_is_no_time_are_named_and_another_is_first_six_hours_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bake = world()
+    names = ("a", "b", "c")
+    bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: name}) for number, name in enumerate(names)}
+
+    def details(_: str) -> None:
+        bake.seconds_left = 79.0
+
+    monkeypatch.setattr(bake.aws, "details", details)
+    firsts = []
+    for run in range(3):
+        bake.seconds_left = 80.0
+        bake.clock.now = (300 + run) * RETIRE_EVERY
+        first, left = bake.run().retire_others()
+        firsts.append(first.state.group)
+        assert left.state.warnings == (
+            f"old images of 2 of 3 groups, from {left.state.group} on, are left for a later run: there was no time",
+        )
+    assert firsts == ["a", "b", "c"]
+
+
+def test_a_dry_run_without_time_for_old_images_says_so_and_comes_to_its_end() -> None:
+    bake = world(dry_run=True)
+    bake.seconds_left = 79.0
+    bake.until()
+    assert bake.state["result"] == BakeResult.DRY_RUN
+    [words] = bake.state["plan"]["removals"]
+    assert words.startswith("which old images would go was not read")
+
+
 def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     bake = world()
     bake.aws.known |= {f"ami-{each}": image(each, tags={BAKE_GROUP: ("bare", "gone")[each]}) for each in (0, 1)}
@@ -997,7 +1061,7 @@ def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pyte
             raise Throttled("later")
 
     monkeypatch.setattr(bake.aws, "details", details)
-    first, second = bake.run().retire_others()
+    first, second = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
     assert first.state.warnings == ("old images of group bare were not removed: later",)
     assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 

@@ -13,8 +13,8 @@ from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
 from rollcall.bake.invocation import read_invocation, retire_others_event
-from rollcall.bake.moments import LATE_AFTER, moment_text
-from rollcall.bake.starting import RETIRE_EVERY, BakeStarter
+from rollcall.bake.moments import LATE_AFTER, RETIRE_EVERY, moment_text
+from rollcall.bake.starting import BakeStarter
 from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
 from rollcall.domain.errors import NoTimeLeft, Throttled
 from rollcall.domain.groups import Group

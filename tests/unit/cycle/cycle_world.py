@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 TEMPLATE = "lt-1"
 EXECUTION = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:cycle:web-1234abcd-now"
+BAKES = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:Bake"
 
 
 class FunctionDiedError(Exception):
@@ -223,7 +224,7 @@ class CycleWorld:
             self.world.tower,
             self.world.fleet,
             chef=self.world.chef,
-            bakes="",
+            bakes=BAKES,
             clock=self.world.clock,
             seconds_left=lambda: 100.0,
             evidence=self.world.evidence,

@@ -23,10 +23,12 @@ from rollcall.domain.settings import PINNED_TAG, RETIRE_TAG
 from rollcall.workflow.invocation import VERSION_TO_COME
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.waiting import SOON, next_wait
-from unit.cycle.cycle_world import CycleWorld, FunctionDiedError, member
+from unit.cycle.cycle_world import BAKES, EXECUTION, CycleWorld, FunctionDiedError, member
 from unit.fakes import FakeChef
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rollcall.cycle.run import StepAnswer
     from unit.world import World
 
@@ -116,6 +118,14 @@ def test_a_bake_asks_for_the_pre_flight_to_a_version_that_is_yet_to_be_made_and_
     monkeypatch.setattr(CycleRun, "_observer", lambda run, state: SimpleNamespace(preflight=found))
     cycle.step("preflight", CycleState("web"), request=REQUEST, **({VERSION_TO_COME: True} if to_come else {}))
     assert asked == [to_come]
+
+
+def test_pre_flight_asks_which_other_bakes_of_the_group_run(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Callable[[str], object]] = {}
+    monkeypatch.setattr("rollcall.cycle.observer.PreflightObserver", lambda *_, **named: given.update(named))
+    monkeypatch.setattr("rollcall.cycle.run.other_bakes", lambda *asked: asked)
+    cycle._run()._observer(CycleState("web", execution=EXECUTION, name="web-1"))
+    assert given["bakes"]("web") == (BAKES, "web", "web-1")
 
 
 def test_all_objections_are_in_the_state_and_nothing_is_begun(

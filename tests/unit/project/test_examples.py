@@ -140,6 +140,17 @@ def test_the_cleaning_role_leaves_nothing_of_the_machine_and_all_of_the_image(tm
     assert (tmp_path / "etc" / "machine-id").exists(), "one that is missing is not filled at the first boot"
 
 
+def test_the_random_seed_is_not_saved_as_the_builder_is_stopped_where_systemd_runs(tmp_path: Path) -> None:
+    (tmp_path / "etc" / "ssh").mkdir(parents=True)
+    clean(tmp_path)
+    assert not (tmp_path / "run").exists()
+    units = tmp_path / "run" / "systemd" / "system"
+    units.mkdir(parents=True)
+    clean(tmp_path)
+    [drop_in] = (units / "systemd-random-seed.service.d").iterdir()
+    assert drop_in.read_text() == "[Service]\nExecStop=\n"
+
+
 def test_the_role_is_the_last_thing_in_the_playbook_of_a_bake() -> None:
     [play] = yaml.safe_load((EXAMPLES / "bake.yml").read_text())
     assert play["post_tasks"][-1]["ansible.builtin.include_role"] == {"name": CLEANING.name}

@@ -46,12 +46,12 @@ class Functions:
         """
         with aws_errors(f"Invoke of {function}"):
             answer = self._asking.invoke(FunctionName=function, Payload=json.dumps(dict(event)))
-        told: dict[str, Any] = json.loads(answer["Payload"].read())
+        answered: dict[str, Any] = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
-            kind = str(told.get("errorType", answer["FunctionError"]))
-            words = f"function {function} failed: {kind}: {told.get('errorMessage', '')}"
+            kind = str(answered.get("errorType", answer["FunctionError"]))
+            words = f"function {function} failed: {kind}: {answered.get('errorMessage', '')}"
             raise (AwsDenied if kind == AwsDenied.__name__ else AwsUnavailable)(words)
-        return told
+        return answered
 
     def send(self, function: str, event: Mapping[str, Any]) -> None:
         """Hand an event to a function, which works on it later, and again if it fails (asynchronous invocation)."""

@@ -31,8 +31,9 @@ IMAGES_PER_REFERENCES = 10  # DescribeImageReferences' maximum of images (API re
 VERSION_DEPTH = "10000"  # its maximum, and that of a template's versions
 GROUPS_PER_PAGE = 100  # DescribeAutoScalingGroups' maximum, and DescribeLaunchConfigurations'
 NOT_TERMINATED = (*LIVING, SHUTTING_DOWN)  # states in which an instance may still use its image
-FLEETS_GONE = frozenset({"deleted", "deleted-running", "deleted-terminating"})
-SPOT_FLEETS_GONE = frozenset({"cancelled", "cancelled_running", "cancelled_terminating"})
+# States in which a fleet launches nothing any more, and never will (EC2's service model: FleetStateCode, BatchState)
+FLEETS_GONE = frozenset({"deleted", "deleted_running", "deleted_terminating", "failed"})
+SPOT_FLEETS_GONE = frozenset({"cancelled", "cancelled_running", "cancelled_terminating", "failed"})
 TEMPLATE_KIND = "ec2:LaunchTemplate"
 REFERRING_KINDS: tuple[Any, ...] = (  # those with options; of the others all are searched
     {
@@ -171,6 +172,11 @@ class ImageUses(Images):
                     yield Use(f"the launch configuration {raw['LaunchConfigurationName']}", (raw["ImageId"],))
 
     def _fleets(self) -> Iterator[Use]:
+        """Fleets that may launch more.
+
+        Those of type `instant` are not among them, which launch once: EC2 shows them only by their ids (API reference,
+        DescribeFleets).
+        """
         pages = self._ec2.get_paginator("describe_fleets")
         with aws_errors("DescribeFleets"):
             for page in pages.paginate():

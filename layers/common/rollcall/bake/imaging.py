@@ -52,6 +52,7 @@ def image_tags(state: BakeState) -> dict[str, str]:
         bake_tags.BASE_IMAGE: state.base_image.id,
         bake_tags.FROM_VERSION: state.from_version,
         bake_tags.PROJECT_REVISION: state.project_revision,
+        bake_tags.KEEP_TAG: str(state.request.get("keep", "")),
         bake_tags.JOB: "" if state.job is None else str(state.job),
         NAME_TAG: image_name(state),
     }

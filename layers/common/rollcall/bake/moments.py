@@ -11,6 +11,7 @@ from rollcall.domain.settings import MOMENT_FORMAT
 if TYPE_CHECKING:
     from rollcall.domain.instances import Instance
 
+RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they were disabled, or a quarter of one later
 LATE_AFTER = 900.0  # seconds after an instance's time, in which its own bake removes it
 
 

@@ -21,6 +21,7 @@ from .key_access import key_warnings
 from .preflight_objections import no_group, objections_to
 from .request import CURRENT, Smoke
 from .state import BaseImage
+from .template_objections import is_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -179,7 +180,7 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             "the image itself, and AWS rolls a refresh from the one to the other not back"
         )
     for each in details.overrides:
-        if kept := _kept_by(each):
+        if (kept := _kept_by(each)) and not is_refused(given, each):
             yield f"the override for {each.get('InstanceType', 'some types')} keeps {kept}: this bake is not for it"
     if given.base is not None:
         more = [each["DeviceName"] for each in given.base.mappings if each.get("DeviceName") != given.base.root_device]

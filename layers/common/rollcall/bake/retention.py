@@ -216,7 +216,7 @@ def _plan_versions(
         else:
             removals.append(VersionRemoval(version.number, image, f"its image {image} is not among the newest"))
     if orphans:
-        words = "is not an image of this group, or not any more: whose it is cannot be told"
+        words = "is not an image of this group, or not any more: whose it is is not known"
         kept.append(Line(f"{orphans} versions", f"what each launches {words}"))
     return removals, kept
 

@@ -10,7 +10,7 @@ from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.image_uses import Uses
-from rollcall.domain.bake_tags import DISABLED_AT
+from rollcall.domain.bake_tags import DISABLED_AT, KEEP_TAG
 from rollcall.domain.errors import RollcallError
 
 from .moments import moment_text
@@ -26,17 +26,21 @@ if TYPE_CHECKING:
     from .retention import Line, VersionRemoval
     from .state import BakeState
 
-READ_AGAIN = 50  # images at once, so that seconds lie between that and what is done to them
+    type AtWork = Callable[[str], Sequence[str]]
+
+READ_AGAIN = 10  # images at once, so that seconds lie between that and what is done to the last of them
 ENABLED_AGAIN = "enabled again"  # in the tag that said since when an image is disabled
 NAMED_MAX = 20  # images in one warning
 TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
+TIME_TO_READ = 60.0  # seconds that reading may take of a group with many images
 DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 
 
 class RetentionRequest(NamedTuple):
     """What is to be retired. template: the group's, as a specification; empty where it has none.
 
-    keep, share, force, before: as RetentionInput has them. dry_run: whether it is only planned.
+    keep, share, force, before: as RetentionInput has them. as_baked: whether the group's tags do not say keep, so that
+    what the newest image was baked with goes before that. dry_run: whether it is only planned.
     """
 
     group: str
@@ -46,6 +50,7 @@ class RetentionRequest(NamedTuple):
     force: bool = False
     dry_run: bool = False
     before: str = ""
+    as_baked: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,19 +98,33 @@ def copies_named(instance_ids: Sequence[str]) -> str:
 
 
 class Retiring:
-    """Retires images and versions. clock: epoch seconds. seconds_left: of this invocation."""
+    """Retires images and versions. clock: epoch seconds. seconds_left: of this invocation.
 
-    def __init__(self, aws: BakeAws, clock: Callable[[], float], seconds_left: Callable[[], float]) -> None:
+    at_work: names the bakes and cycles of a group that run; None within a bake, which is at work itself.
+    """
+
+    def __init__(
+        self,
+        aws: BakeAws,
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
+        at_work: AtWork | None = None,
+    ) -> None:
         self._aws = aws
         self._clock = clock
         self._seconds_left = seconds_left
+        self._at_work = at_work or (lambda _: ())
 
     def retire(self, request: RetentionRequest) -> RetentionReport:
         """Retire what is beyond the newest of a group. Raises what cannot be read at all; reports what failed.
 
-        To read all that may use an image takes a minute and more where there are many. So what uses versions is read
-        again before one is deleted, and each image before it goes.
+        Nothing goes while something is at work on the group, which may go back to any of its versions. To read all that
+        may use an image takes a minute and more where there are many. So what uses versions is read again before one is
+        deleted, and each image, and what is at work, before it goes.
         """
+        running = () if request.dry_run else self._at_work(request.group)
+        if running:
+            return RetentionReport(kept=(f"all of it stays for now: {_at_work_words(running, request.group)}",))
         images = self._aws.images_made_for(request.group)
         given = self._given(request, images)
         plan = plan_retention(given)
@@ -115,7 +134,9 @@ class Retiring:
             now = self._aws.uses((), request.template)
             uses = given.uses._replace(versions=now.versions, versions_unread=now.versions_unread)
             plan = plan_retention(replace(given, uses=uses))
-        doing = _Doing(self._aws, images, self._clock, self._seconds_left)
+        doing = _Doing(
+            self._aws, images, self._clock, self._seconds_left, lambda: _why_busy(self._at_work, request.group)
+        )
         doing.note_taken_back(plan.taken_back)
         doing.delete_versions(request.template.get("LaunchTemplateId", ""), plan.versions)
         doing.disable(plan.disable, plan.mark)
@@ -124,19 +145,39 @@ class Retiring:
 
     def _given(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionInput:
         """What is decided on; where all images are among the newest nothing else is read."""
-        beyond = [each.id for each in candidates(images, request.keep)]
+        keep = (_baked_with(images) if request.as_baked else None) or request.keep
+        beyond = [each.id for each in candidates(images, keep)]
         template_id = request.template.get("LaunchTemplateId", "")
         return RetentionInput(
             group=request.group,
             images=images,
             versions=self._aws.versions(template_id) if beyond and template_id else (),
             uses=self._aws.uses(beyond, request.template) if beyond else Uses({}, {}),
-            keep=request.keep,
+            keep=keep,
             now=self._clock(),
             share=request.share,
             force=request.force,
             before=request.before,
         )
+
+
+def _baked_with(images: Sequence[Image]) -> int | None:
+    """How many images are to stay by the tag of the newest; None where it does not say. images: the newest first."""
+    kept = images[0].tags.get(KEEP_TAG, "") if images else ""
+    return int(kept) if kept.isdecimal() else None
+
+
+def _at_work_words(running: Sequence[str], group: str) -> str:
+    return f"{', '.join(running)} is at work on group {group}"
+
+
+def _why_busy(at_work: AtWork, group: str) -> str:
+    """What is at work on a group, or that this cannot be read; empty if nothing is."""
+    try:
+        running = at_work(group)
+    except RollcallError as error:
+        return f"what is at work on group {group} could not be read: {error}"
+    return _at_work_words(running, group) if running else ""
 
 
 def _kept(plan: RetentionPlan) -> tuple[str, ...]:
@@ -155,15 +196,22 @@ def _planned(plan: RetentionPlan) -> tuple[str, ...]:
 
 
 class _Doing:
-    """One run. images: as they were when it was decided what goes."""
+    """One run. images: as they were when it was decided what goes. why_busy: what is at work on the group by now."""
 
     def __init__(
-        self, aws: BakeAws, images: Sequence[Image], clock: Callable[[], float], seconds_left: Callable[[], float]
+        self,
+        aws: BakeAws,
+        images: Sequence[Image],
+        clock: Callable[[], float],
+        seconds_left: Callable[[], float],
+        why_busy: Callable[[], str],
     ) -> None:
         self._aws = aws
         self._images = {each.id: each for each in images}
         self._clock = clock
         self._seconds_left = seconds_left
+        self._why_busy = why_busy
+        self._busy = ""  # what has begun on the group while this run decided
         self._named: set[str] = set()  # images of versions that could not be deleted
         self._left_over = 0  # images for which there was no time
         self._changed: list[str] = []  # images that were changed meanwhile
@@ -173,9 +221,13 @@ class _Doing:
 
     def report(self, plan: RetentionPlan) -> RetentionReport:
         """What was done, and what stays."""
-        kept = (*_kept(plan), *(f"{each} stays: it was changed while this run decided on it" for each in self._changed))
+        kept = [*_kept(plan), *(f"{each} stays: it was changed while this run decided on it" for each in self._changed)]
+        if self._busy:
+            kept.append(f"the rest of it stays for now: {self._busy}")
         left = [f"{self._left_over} images are left for the next run: there was no time"] if self._left_over else []
-        return RetentionReport(tuple(self._removed), kept, (*self._failed, *left), tuple(self._retired), plan.stopped)
+        return RetentionReport(
+            tuple(self._removed), tuple(kept), (*self._failed, *left), tuple(self._retired), plan.stopped
+        )
 
     def note_taken_back(self, image_ids: Sequence[str]) -> None:
         """Let the tag of images that were enabled again say so: if one is disabled again, its day begins anew."""
@@ -188,7 +240,7 @@ class _Doing:
 
     def delete_versions(self, template_id: str, removals: Sequence[VersionRemoval]) -> None:
         """Delete versions; the images of those that AWS keeps stay, too."""
-        if not removals:
+        if not removals or self._is_busy():
             return
         try:
             kept = self._aws.delete_versions(template_id, [each.number for each in removals])
@@ -237,9 +289,19 @@ class _Doing:
             stay = (each for each in results if not each.is_deleted)
             self._failed += [f"snapshot {each.id} of {line.id} stays: AWS answers {each.code}" for each in stay]
 
+    def _is_busy(self) -> bool:
+        """Whether something has begun on the group: from then on nothing goes, whatever becomes of that."""
+        self._busy = self._busy or self._why_busy()
+        return bool(self._busy)
+
     def _unchanged(self, lines: Iterable[Line]) -> Iterator[Line]:
-        """Those whose images are still as it was decided on them; they are read again, a few at once."""
+        """Those whose images are still as it was decided on them; they are read again, a few at once.
+
+        None from when something is at work on the group.
+        """
         for chunk in batched(lines, READ_AGAIN):
+            if self._is_busy():
+                return
             try:
                 now = {each.id: each for each in self._aws.own_images([each.id for each in chunk])}
             except RollcallError as error:

@@ -12,7 +12,7 @@ from rollcall.aws.executions import execution_arn
 from rollcall.domain.objections import Objection
 from rollcall.workflow.invocation import preflight_event
 
-from .versioning import cycle_name, roll_out_wishes
+from .versioning import cycle_name, roll_out_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -51,8 +51,8 @@ def roll_out_preflight(
     Raises what Lambda and the function fail at.
     """
     execution = execution_arn(machine, cycle_name(state))
-    wishes = roll_out_wishes(request.group, pin=request.pin)
-    cycle = functions.ask(function, preflight_event(execution, state.execution_started, wishes))["cycle"]
+    run_options = roll_out_options(request.group, pin=request.pin)
+    cycle = functions.ask(function, preflight_event(execution, state.execution_started, run_options))["cycle"]
     objections = tuple(
         Objection(each["what"], each["reason"], each["remedy"]) for each in cycle.get("objections") or ()
     )

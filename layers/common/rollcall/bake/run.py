@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
-from rollcall.domain.bake_tags import BAKE_GROUP, GROUP_TAGS
+from rollcall.domain.bake_tags import BAKE_GROUP, GROUP_TAGS, KEEP_TAG
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.evidence.job_reader import JobEvidence
 from rollcall.workflow.group_versions import base_template
@@ -27,9 +27,10 @@ from .ending import Ending, with_execution
 from .hosts import BakeHosts
 from .imaging import Imaging
 from .invocation import STEPS
+from .moments import RETIRE_EVERY
 from .putting_back import PuttingBack
 from .recording import Recording
-from .retiring import TIME_NEEDED, RetentionRequest, Retiring, copies_named, images_left
+from .retiring import TIME_NEEDED, TIME_TO_READ, RetentionRequest, Retiring, copies_named, images_left
 from .smoke import SmokeTest
 from .smoke_jobs import SmokeJobs
 from .state import LISTED_MAX, BakeResult, BakeState, Phase
@@ -179,7 +180,12 @@ class BakeRun:
         return StepAnswer(done, "put_back", news=report.news(done))
 
     def _removals(self, state: BakeState) -> list[str]:
-        """What would go after the roll-out, a line for each: the new image takes one place among those that stay."""
+        """What would go after the roll-out, a line for each: the new image takes one place among those that stay.
+
+        It is not read where there is no time, so that the answer about everything else is not lost.
+        """
+        if self._seconds_left() < TIME_TO_READ + TIME_NEEDED:
+            return ["which old images would go was not read: the rest of pre-flight took too long. Try it again"]
         template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
         keep = int(state.request["keep"]) - 1
         try:
@@ -209,12 +215,18 @@ class BakeRun:
         """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
 
         A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
-        Instances with a builder's tags that no bake launched are named, too. Raises what AWS fails at before the first
-        group.
+        Instances with a builder's tags that no bake launched are named, too. Where there is no time for all groups it
+        says for how many; the run six hours later begins with another group, so that each has its turn. Raises what AWS
+        fails at before the first group.
         """
         answers = [_noted(group, copies_named(ids)) for group, ids in sorted(self._copies().items())]
-        for group, image_ids in sorted(self._aws.images_by_group().items()):
-            if self._seconds_left() < TIME_NEEDED:
+        groups = sorted(self._aws.images_by_group().items())
+        first = int(self._clock() // RETIRE_EVERY) % len(groups) if groups else 0
+        groups = [*groups[first:], *groups[:first]]
+        for done, (group, image_ids) in enumerate(groups):
+            if self._seconds_left() < TIME_TO_READ + TIME_NEEDED:
+                left = f"{len(groups) - done} of {len(groups)} groups, from {group} on"
+                answers.append(_noted(group, f"old images of {left}, are left for a later run: there was no time"))
                 break
             try:
                 details = self._aws.details(group)
@@ -234,8 +246,9 @@ class BakeRun:
         return found
 
     def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
-        """Remove what is beyond the newest images and versions of a group, by its tags; the state says what was.
+        """Remove what is beyond the newest images and versions of a group; the state says what was.
 
+        How many stay the group's tag says, else what the newest image was baked with.
         Nothing goes while a cycle or a bake of the group runs, which may go back to any of its versions. Raises
         BadSettings for tags that cannot be read, and what AWS fails at.
         """
@@ -245,14 +258,16 @@ class BakeRun:
         if details is None:
             raise BadSettings(f"there is no Auto Scaling group {group!r} in this account and Region")
         request = read_request({"group": group}, require_readable_tags(details.group))
-        running = [] if dry_run else self._at_work(group)
-        if running:
-            words = f"all of it stays for now: {', '.join(running)} is at work on group {group}"
-            return StepAnswer(BakeState(group, phase=Phase.ENDED, retained=(words,)), "succeeded")
         asked = RetentionRequest(
-            group, base_template(details.configuration), request.keep, self._bake.share, force=force, dry_run=dry_run
+            group,
+            base_template(details.configuration),
+            request.keep,
+            self._bake.share,
+            force=force,
+            dry_run=dry_run,
+            as_baked=KEEP_TAG not in details.group.tags,
         )
-        report = self._retiring.retire(asked)
+        report = Retiring(self._aws, self._clock, self._seconds_left, self._at_work).retire(asked)
         state = BakeState(group, phase=Phase.ENDED, removed=report.removed, retained=report.kept)
         state = replace(state, warnings=report.warnings)
         return StepAnswer(state, "succeeded", news=report.news(state))

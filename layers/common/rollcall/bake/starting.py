@@ -21,7 +21,7 @@ from rollcall.workflow.starting import Starter, StartOutcome
 
 from .due import due_bake
 from .invocation import retire_event, retire_others_event, sweep_event
-from .moments import is_late
+from .moments import RETIRE_EVERY, is_late
 from .request import require_readable_tags
 from .state import BakeResult
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from .due import DueBake
 
 ENDED_BY_ITSELF = frozenset(BakeResult)  # errors of executions whose last step was taken: the bake's result
-RETIRE_EVERY = 6 * 3600.0  # seconds: images are deregistered a day after they were disabled, or a quarter of one later
 
 
 @dataclass

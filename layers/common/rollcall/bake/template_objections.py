@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.image_uses import is_of_template
 from rollcall.aws.template_users import TemplateUser
@@ -16,7 +16,7 @@ from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
 from rollcall.workflow.group_versions import base_template, configuration_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rollcall.aws.group_details import GroupDetails
     from rollcall.aws.launch_templates import Template
@@ -88,8 +88,7 @@ def _launched_by_others(given: PreflightInput, details: GroupDetails) -> Iterato
             "set each to a number of it, or give it a launch template of its own",
         )
     default = [each.by for each in users if each.version == DEFAULT_VERSION]
-    moves = given.request.roll_out and given.request.pin and given.own_version == DEFAULT_VERSION
-    if default and moves:
+    if default and _moves_default(given):
         yield Objection(
             "others on $Default",
             f"{listed(default)} would launch the image as soon as --pin moves the default version of launch template "
@@ -98,10 +97,27 @@ def _launched_by_others(given: PreflightInput, details: GroupDetails) -> Iterato
         )
 
 
+def _moves_default(given: PreflightInput) -> bool:
+    """Whether the bake would move the template's default version."""
+    return given.request.roll_out and given.request.pin and given.own_version == DEFAULT_VERSION
+
+
+def is_refused(given: PreflightInput, override: Mapping[str, Any]) -> bool:
+    """Whether an override of the group would launch the image too early, so that there is an objection to it."""
+    version = _own_version(override, given.template) if given.template else ""
+    return version == LATEST_VERSION or (version == DEFAULT_VERSION and _moves_default(given))
+
+
 def _overrides(details: GroupDetails, template: Template) -> Iterator[TemplateUser]:
-    """The group's own overrides that launch a version of the template: with an image of their own it is not its."""
+    """The group's own overrides that launch a version of the template."""
     for each in details.overrides:
-        named = each.get("LaunchTemplateSpecification") or {}
-        if is_of_template(named, template.specification) and not each.get("ImageId"):
-            version = str(named.get("Version") or DEFAULT_VERSION)
+        if version := _own_version(each, template):
             yield TemplateUser(f"the override for {each.get('InstanceType', 'some types')}", version)
+
+
+def _own_version(override: Mapping[str, Any], template: Template) -> str:
+    """The version of the template that an override launches; empty for none, and with an image of its own."""
+    named = override.get("LaunchTemplateSpecification") or {}
+    if override.get("ImageId") or not is_of_template(named, template.specification):
+        return ""
+    return str(named.get("Version") or DEFAULT_VERSION)

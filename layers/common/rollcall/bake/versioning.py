@@ -170,10 +170,10 @@ def moves_default(state: BakeState, own: str) -> bool:
 
 def cycle_input(state: BakeState) -> dict[str, Any]:
     """The input of the execution of Cycle. Pure."""
-    wishes = roll_out_wishes(state.group, pin=bool(state.request.get("pin")))
-    return {**wishes, "launch_template_version": state.version}
+    run_options = roll_out_options(state.group, pin=bool(state.request.get("pin")))
+    return {**run_options, "launch_template_version": state.version}
 
 
-def roll_out_wishes(group: str, *, pin: bool) -> dict[str, Any]:
+def roll_out_options(group: str, *, pin: bool) -> dict[str, Any]:
     """What a bake says to the cycle of its roll-out beside the version: all else the group's tag says. Pure."""
     return {"group": group, **({"pin": True} if pin else {})}

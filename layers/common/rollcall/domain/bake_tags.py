@@ -13,7 +13,7 @@ BAKE_TAG = "rollcall:bake"
 JOB_TEMPLATE_TAG = "rollcall:bake-job-template"
 INVENTORY_TAG = "rollcall:bake-inventory"
 BASE_TAG = "rollcall:bake-base"
-KEEP_TAG = "rollcall:keep"
+KEEP_TAG = "rollcall:keep"  # of images and snapshots, too: what was asked for by the bake that made them
 TAG_EXAMPLE = "every=sun-03:00@Europe/Berlin smoke=boot"  # a value of rollcall:bake
 GROUP_TAGS = (BAKE_TAG, JOB_TEMPLATE_TAG, INVENTORY_TAG, BASE_TAG, KEEP_TAG)
 

@@ -41,7 +41,7 @@ class BakeAnnouncer(Announcer):
             self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
 
     def announce_retired(self, answer: StepAnswer) -> None:
-        """Announce what became of old images between two bakes: why each stays, and what an operator has to look at."""
+        """Announce what became of old images between two bakes: why each stays, and what needs an operator."""
         self.announce_bake(answer)
         state = answer.state
         for line in state.warnings:

@@ -43,7 +43,7 @@ def due_entries(noun: str, outcome: Outcome, *, dry_run: bool) -> Iterator[Json]
 
 
 def failed_entry(noun: str, subject: str, error: Exception) -> Json:
-    """The entry for what could not be looked at. subject: what it is about, in words."""
+    """The entry for what could not be read. subject: what it is about, in words."""
     return {"what": noun, "state": "failed", "group": "", "name": subject, "reason": str(error)}
 
 

@@ -33,7 +33,7 @@ def failure_words(function: str, error: Mapping[str, Any]) -> str:
 def _message(cause: str) -> str:
     """Of the error that a function ended in, which Lambda gives as JSON; anything else as it is."""
     try:
-        told = json.loads(cause)
+        described = json.loads(cause)
     except ValueError:
         return cause
-    return str(told.get("errorMessage", cause)) if isinstance(told, dict) else cause
+    return str(described.get("errorMessage", cause)) if isinstance(described, dict) else cause
