@@ -142,6 +142,7 @@ BAKE: dict[str, Any] = {
     "image": None,
     "seconds": 660.0,
     "reason": "job 121 failed on the builder",
+    "cycle": None,
     "roll_out": None,
     "result": "failed",
     "job_url": "https://tower/121",
@@ -169,6 +170,25 @@ def test_a_roll_out_that_failed_is_its_cycles_incident_and_what_was_cancelled_is
     assert read_message(record(event("Image Failed", **BAKE | {"result": "cancelled"}))) is None
     for untold in ("refused", "not started"):  # of which no event of the cycle tells
         assert trouble(event("Image Failed", **BAKE | {"roll_out": untold})).cause == "bake: web"
+
+
+@pytest.mark.parametrize(
+    ("cycle", "roll_out", "is_unchanged"),
+    [
+        (None, None, True),
+        ("web-1-bake-0123456789ab", "refused", True),
+        ("web-1-bake-0123456789ab", "not started", True),
+        ("web-1-bake-0123456789ab", "cancelled", False),
+        ("web-1-bake-0123456789ab", "succeeded", False),
+        ("web-1-bake-0123456789ab", None, False),
+    ],
+)
+def test_that_nothing_changed_in_the_group_is_said_only_where_no_roll_out_began(
+    cycle: str | None, roll_out: str | None, is_unchanged: bool
+) -> None:
+    occurrence = trouble(event("Image Failed", **BAKE | {"cycle": cycle, "roll_out": roll_out}))
+    assert occurrence.reason.startswith("the bake of web failed")
+    assert ("changed nothing in the group" in occurrence.reason) is is_unchanged
 
 
 def test_what_a_bake_left_is_an_incident_of_its_group_however_the_bake_ended() -> None:

@@ -60,6 +60,7 @@ TOWER_UNAVAILABLE = "TowerUnavailable"
 PASSING_KINDS = ("address conflict",)  # of findings: mostly gone with reconcile's next run
 GRAVE_METRICS = ("Errors", "ApproximateNumberOfMessagesVisible")
 ROLL_OUTS = ("failed", "rolled back")  # which the cycle's own event reports
+NOT_BEGUN = ("refused", "not started")  # what a roll-out ended as that has changed nothing in the group
 CANCELLED = "cancelled"  # by an operator, who knows
 WATCHED_FOR = 3600.0  # seconds; for longer it is not watched whether an instance serves
 WAITED_FOR = 49 * 3600.0  # seconds; Auto Scaling ends every wait after 48 hours
@@ -287,7 +288,8 @@ def _image_failed(event_id: str, at: float, detail: Json) -> Occurrence | None:
         return None
     if not result:
         return _failed_run(event_id, at, detail, bake_of(group), f"a bake of {group} did not clean up")
-    words = f"the bake of {group} failed, and changed nothing in the group"
+    is_unchanged = not detail.get("cycle") or detail.get("roll_out") in NOT_BEGUN
+    words = f"the bake of {group} failed" + (", and changed nothing in the group" if is_unchanged else "")
     shown = command("rollcall", "bake", "--watch", *operand(group))
     return _failed_run(event_id, at, detail, bake_of(group), words, f"; all of it: {shown}")
 
