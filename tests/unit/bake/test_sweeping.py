@@ -102,6 +102,18 @@ def test_what_cannot_be_terminated_is_an_error_and_keeps_no_other_bake_from_bein
     assert [each.state.bake_id for each in sweep(aws).news] == ["b1"]
 
 
+def test_one_that_cannot_be_terminated_keeps_no_other_of_its_bake_from_being_published_without_its_host() -> None:
+    aws, hosts = FakeEc2(left("i-a"), left("i-b", role="smoke")), FakeHosts()
+    aws.denied = {"i-a"}
+    swept = sweep(aws, hosts)
+    [news] = swept.news
+    assert (news.state.builder, news.state.smoke_instance) == ("", "i-b")
+    assert (hosts.removed, isinstance(swept.error, AwsDenied)) == (["i-b"], True)
+    aws.denied = set()
+    assert [each.state.builder for each in sweep(aws, hosts).news] == ["i-a"]
+    assert hosts.removed == ["i-b", "i-a"]
+
+
 def test_while_tower_does_not_remove_hosts_they_are_left_to_reconcile_and_the_bake_is_published() -> None:
     for error in (TowerUnavailable("away"), BadSettings("no inventory")):
         hosts = FakeHosts()

@@ -1,7 +1,7 @@
 """Instances of bakes that are still there though their time is over: terminated, with their hosts, and published.
 
-Their own bake should have done that, however it ended: so each bake that left some is published, and only when they are
-terminated. An instance that is on its way out already was published by the run that terminated it.
+Their own bake should have done that, however it ended: so each bake that left some is published, with those that were
+terminated just now. An instance that is on its way out already was published by the run that terminated it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Swept(NamedTuple):
     """What a sweep did. news: of each bake of which instances were terminated. hosts: what became of theirs, in lines.
 
-    error: why the instances of a bake were not terminated, the last one of several; None where all were.
+    error: why an instance was not terminated, the last one of several; None where all were.
     """
 
     news: tuple[BakeNews, ...] = ()
@@ -51,17 +51,17 @@ class Sweeping:
         While Tower is away their hosts are left to reconcile, which removes those of instances that are gone.
         """
         late = [each for each in self._aws.instances_of_bakes() if each.living and is_late(each, now)]
-        ended: list[Sequence[Instance]] = []
+        ended: list[Instance] = []
         error = None
-        for instances in _by_bake(late):
+        for each in late:
             try:
-                self._aws.terminate([each.instance_id for each in instances])
-            except RollcallError as failure:  # it keeps no other bake from being published
+                self._aws.terminate([each.instance_id])
+            except RollcallError as failure:  # it keeps no other instance alive
                 error = failure
             else:
-                ended.append(instances)
-        news = tuple(self._news(instances) for instances in ended)
-        return Swept(news, self._without_hosts([each.instance_id for bake in ended for each in bake]), error)
+                ended.append(each)
+        news = tuple(self._news(instances) for instances in _by_bake(ended))
+        return Swept(news, self._without_hosts([each.instance_id for each in ended]), error)
 
     def _news(self, instances: Sequence[Instance]) -> BakeNews:
         """Of a bake, by the tags of its instances: how it ended they do not say."""
