@@ -685,6 +685,7 @@ def test_one_whose_event_was_lost_is_settled_by_reconcile_once_though_none_of_it
     made = list(bake.deaths.made)
     again = bake.run().settle(lost)
     assert (again.next, again.news, bake.deaths.made) == ("succeeded", (), made)
+    assert again.state.reason == "its execution was stopped by hand, and nothing is left"
 
 
 def test_one_whose_default_version_was_not_moved_back_is_settled_by_reconcile() -> None:

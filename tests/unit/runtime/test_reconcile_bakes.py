@@ -78,7 +78,7 @@ def test_a_run_starts_bakes_and_says_what_it_did_about_others(
     assert {each["cause"] for each in details} == {"reconcile: bakes of group db"}
     logged = {each.getMessage(): each.levelname for each in caplog.records}
     assert logged["bake started: it is due"] == "INFO"
-    assert logged["the bake was stopped, and left something behind: it is settled"] == "WARNING"
+    assert logged["the bake was stopped: what it left, if anything, is removed"] == "INFO"
     assert logged["the instance of a bake whose time is over is removed"] == "WARNING"
 
 

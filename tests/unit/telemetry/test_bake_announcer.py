@@ -93,6 +93,14 @@ def test_what_the_operator_has_the_answer_of_is_logged_and_neither_counted_nor_p
     assert (first["message"], first["objections"]) == (f"{result}: see the plan", [objection._asdict()])
 
 
+def test_that_a_stopped_bake_left_nothing_is_in_the_log(audience: Audience) -> None:
+    """Reconcile has every stopped one settled, for it cannot see what one has left."""
+    stopped = replace(STATE, reason="it was stopped, and left nothing")
+    assert audience.end(lambda: audience.announcer.announce_bake(StepAnswer(stopped, "succeeded"))) == []
+    [line] = audience.lines()
+    assert (line["message"], line["level"], line["bake"]) == ("it was stopped, and left nothing", "INFO", NAME)
+
+
 def test_what_keeps_old_images_between_two_bakes_is_in_the_log_and_what_failed_is_to_be_looked_at(
     audience: Audience,
 ) -> None:

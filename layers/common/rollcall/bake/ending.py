@@ -95,7 +95,7 @@ class Ending:
         if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
         if detail.get(BY_RECONCILE) and not self._is_left(state):
-            return StepAnswer(state, "succeeded")
+            return StepAnswer(replace(state, reason=f"{REASONS[detail['status']]}, and nothing is left"), "succeeded")
         terminated = self._putting_back.terminate(state)
         state = self._default_back(self._with_result(state, detail["status"]))
         return self._end(state, self._putting_back.put_back_at_once(state, terminated))

@@ -36,9 +36,9 @@ class BakeAnnouncer(Announcer):
         has it, too.
         """
         self._announce_news(answer.news)
-        if answer.state.result and not answer.news:
-            words = f"{answer.state.result}: {answer.state.reason}"
-            self.logger.info(words, extra=_about(answer.state) | _objections(answer.state))
+        if answer.state.reason and not answer.news:
+            result = f"{answer.state.result}: " if answer.state.result else ""
+            self.logger.info(f"{result}{answer.state.reason}", extra=_about(answer.state) | _objections(answer.state))
 
     def announce_retired(self, answer: StepAnswer) -> None:
         """Announce what became of old images between two bakes: why each stays, and what needs an operator."""

@@ -88,7 +88,8 @@ class RunAnnouncer(Announcer):
             words = f"a bake waits until nothing else is at work on the group: {due.why}"
             self.logger.info(words, extra={"group": due.group, "bake": due.name})
         for name in outcome.settled:
-            self.logger.warning("the bake was stopped, and left something behind: it is settled", extra={"bake": name})
+            words = "the bake was stopped: what it left, if anything, is removed"  # the bake function's log says what
+            self.logger.info(words, extra={"bake": name})
         for instance_id in outcome.swept:
             words = "the instance of a bake whose time is over is removed"
             self.logger.warning(words, extra={"instance_id": instance_id})
