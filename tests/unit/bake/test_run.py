@@ -24,6 +24,7 @@ from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
 from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
+from rollcall.workflow.settling import SETTLE_AFTER
 from unit.fakes import ACCOUNT, REGION
 
 from .bake_world import BASE, CYCLES, EXECUTION, MACHINE, BakeWorld
@@ -34,6 +35,7 @@ ABORTED = {
     "executionArn": EXECUTION,
     "status": "ABORTED",
     "startDate": 1_796_526_300_000,
+    "stopDate": 1e15,  # moments ago, whatever the time
     "input": '{"group": "web"}',
 }
 
@@ -715,6 +717,19 @@ def test_one_with_an_instance_that_lives_is_settled_by_reconcile_and_one_without
     assert bool(bake.run().settle(lost).news) is (at == "provision")
     assert bake.living() == []
     assert bake.run().settle(lost).news == ()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_one_that_reconcile_had_settled_is_not_published_again_by_an_event_that_comes_late(late: bool) -> None:
+    """Lambda may keep the rule's event for hours: reconcile has sent its own by then."""
+    bake = world()
+    bake.until("provision")
+    bake.history.known[EXECUTION] = {"bake": bake.state}
+    stopped = {**ABORTED, "stopDate": 1000 * bake.clock.now}
+    bake.clock.now += SETTLE_AFTER if late else SETTLE_AFTER - 1
+    if late:
+        assert len(bake.run().settle({**ABORTED, BY_RECONCILE: True}).news) == 1
+    assert len(bake.run().settle(stopped).news) == (0 if late else 1)
 
 
 def test_one_whose_time_runs_out_while_it_rolls_out_has_failed() -> None:

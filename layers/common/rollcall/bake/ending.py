@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.workflow.failures import failure_words
 from rollcall.workflow.invocation import BY_RECONCILE, execution_name
 from rollcall.workflow.names import bake_id_of, is_scheduled
-from rollcall.workflow.settling import STOPPED
+from rollcall.workflow.settling import SETTLE_AFTER, STOPPED
 from rollcall.workflow.state_texts import cut
 from rollcall.workflow.waiting import next_wait
 
@@ -88,17 +88,24 @@ class Ending:
         """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
 
         detail: of the event about the execution's status. It is done at once, and how the bake ended is published once:
-        an event from reconcile is for where the rule's was lost, and does nothing where nothing is left. Raises what
-        AWS fails at, before anything is published; the event comes again then.
+        an event from reconcile is for where the rule's was lost or is late, and the later of the two does nothing where
+        nothing is left. Raises what AWS fails at, before anything is published; the event comes again then.
         """
         state = self._last_state(detail)
         if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
-        if detail.get(BY_RECONCILE) and not self._is_left(state):
+        if self._may_be_settled(detail) and not self._is_left(state):
             return StepAnswer(replace(state, reason=f"{REASONS[detail['status']]}, and nothing is left"), "succeeded")
         terminated = self._putting_back.terminate(state)
         state = self._default_back(self._with_result(state, detail["status"]))
         return self._end(state, self._putting_back.put_back_at_once(state, terminated))
+
+    def _may_be_settled(self, detail: Mapping[str, Any]) -> bool:
+        """Whether an earlier event may have settled it: reconcile sends its own so long after the execution's end.
+
+        Lambda keeps an event for six hours, and so may bring the rule's as late (template.yaml).
+        """
+        return bool(detail.get(BY_RECONCILE)) or self._clock() - detail["stopDate"] / 1000 >= SETTLE_AFTER
 
     def _is_left(self, state: BakeState) -> bool:
         """Whether something shows that no event has settled it yet."""
