@@ -1,4 +1,4 @@
-"""Whether an execution is over, by the newest event of its history."""
+"""Whether an execution goes on, by the newest event of its history."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.domain.errors import AwsDenied
 from unit.fakes import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:Cycle:web"
+
+
+REFUSALS = ("AccessDeniedException", "ExecutionDoesNotExist")
 
 
 class History:
@@ -25,22 +30,33 @@ class History:
 
     def get_execution_history(self, **asked: Any) -> Any:
         self.asked = asked
+        if self.newest in REFUSALS:
+            raise ClientError({"Error": {"Code": self.newest, "Message": "no"}}, "GetExecutionHistory")
         return {"events": [{"type": self.newest}]}
 
 
 @pytest.mark.parametrize(
-    ("newest", "is_over"),
+    ("newest", "goes_on"),
     [
-        ("ExecutionSucceeded", True),
-        ("ExecutionFailed", True),
-        ("ExecutionAborted", True),
-        ("ExecutionTimedOut", True),
-        ("WaitStateEntered", False),
-        ("ExecutionRedriven", False),
+        ("ExecutionSucceeded", False),
+        ("ExecutionFailed", False),
+        ("ExecutionAborted", False),
+        ("ExecutionTimedOut", False),
+        ("WaitStateEntered", True),
+        ("ExecutionRedriven", True),
+        ("ExecutionDoesNotExist", False),
     ],
 )
-def test_it_is_over_once_its_newest_event_says_so(newest: str, is_over: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_until_its_newest_event_says_otherwise(
+    newest: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     history = History(newest)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: history)
-    assert ExecutionHistory(REGION).is_over(EXECUTION) is is_over
+    assert ExecutionHistory(REGION).goes_on(EXECUTION) is goes_on
     assert history.asked == {"executionArn": EXECUTION, "reverseOrder": True, "maxResults": 1}
+
+
+def test_whether_one_goes_on_that_may_not_be_read_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: History("AccessDeniedException"))
+    with pytest.raises(AwsDenied):
+        ExecutionHistory(REGION).goes_on(EXECUTION)

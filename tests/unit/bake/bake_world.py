@@ -243,16 +243,23 @@ class FakeKeys(EncryptionKeys):
 
 
 class FakeHistory(ExecutionHistory):
-    """What the last task of an execution answered. known: by the execution's ARN."""
+    """What the last task of an execution answered. known: by the execution's ARN. going_on: those that run, by ARN.
+
+    denied: why that may not be read.
+    """
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
+        self.going_on: set[str] = set()
+        self.denied: AwsDenied | None = None
 
     def last_output(self, execution: str) -> dict[str, Any] | None:
         return self.known.get(execution)
 
-    def is_over(self, execution: str) -> bool:
-        return execution in self.known
+    def goes_on(self, execution: str) -> bool:
+        if self.denied:
+            raise self.denied
+        return execution in self.going_on
 
 
 class BakeWorld:

@@ -10,7 +10,7 @@ import pytest
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.bake.recording import Recording, RollOut, read_roll_out
 from rollcall.bake.state import BakeResult
-from rollcall.domain.errors import AwsRejected
+from rollcall.domain.errors import AwsDenied, AwsRejected
 from unit.bake.baked import NOW, FakeBakeAws, image, state, version
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:cycle"
@@ -25,11 +25,12 @@ class FakeHistory(ExecutionHistory):
         self.known: dict[str, dict[str, Any]] = {CYCLE: {"cycle": cycle}} if cycle else {}
         self.asked: list[str] = []
         self.over = True
+        self.denied = False
 
-    def is_over(self, execution: str) -> bool:
-        if execution not in self.known:
-            raise AwsRejected("AWS refused GetExecutionHistory: ExecutionDoesNotExist")
-        return self.over
+    def goes_on(self, execution: str) -> bool:
+        if self.denied:
+            raise AwsDenied("AWS refused GetExecutionHistory: AccessDeniedException")
+        return execution in self.known and not self.over
 
     def last_output(self, execution: str) -> dict[str, Any] | None:
         self.asked.append(execution)
@@ -143,6 +144,15 @@ def test_one_that_still_runs_and_is_followed_no_further_is_followed_again() -> N
     assert (again.next, again.wait, again.state.result, aws.changes) == ("roll_out", 300.0, None, [])
     assert again.cycle_name == CYCLE.rpartition(":")[2]
     assert again.cycle_input == {"group": "web", "launch_template_version": "2"}
+
+
+def test_of_one_that_may_go_on_and_cannot_be_read_nothing_is_recorded_and_the_default_version_stays() -> None:
+    aws, history = cloud("2"), FakeHistory(result=None, phase="replacing")
+    history.denied = True
+    request = {"group": "web", "pin": True}
+    with pytest.raises(AwsDenied):
+        record(aws, history, None, failed("States.Timeout", ""), request=request, default_before="1")
+    assert aws.changes == []
 
 
 def test_one_that_ended_without_a_result_and_was_not_followed_has_failed() -> None:

@@ -18,7 +18,15 @@ from rollcall.bake.run import LIFE, BakeRun
 from rollcall.bake.state import BakeResult, BakeState
 from rollcall.bake.sweeping import Swept
 from rollcall.domain.bake_tags import BAKE_GROUP, FROM_VERSION, KEEP_TAG, ROLL_OUT, SMOKE, VERSION
-from rollcall.domain.errors import AwsDenied, BadEvent, BadSettings, Throttled, TowerDenied, TowerUnavailable
+from rollcall.domain.errors import (
+    AwsDenied,
+    BadEvent,
+    BadSettings,
+    CycleGoesOn,
+    Throttled,
+    TowerDenied,
+    TowerUnavailable,
+)
 from rollcall.domain.groups import AddressKind, Group
 from rollcall.domain.inventories import MARKER
 from rollcall.domain.jobs import JobStatus, Outcome
@@ -730,6 +738,64 @@ def test_one_that_reconcile_had_settled_is_not_published_again_by_an_event_that_
     if late:
         assert len(bake.run().settle({**ABORTED, BY_RECONCILE: True}).news) == 1
     assert len(bake.run().settle(stopped).news) == (0 if late else 1)
+
+
+def amid_its_roll_out() -> tuple[BakeWorld, str]:
+    """A bake whose cycle goes on, with a default version that it has moved. Beside it the ARN of the cycle."""
+    bake = world(pin=True)
+    stopped_amid_its_roll_out(bake)
+    cycle = f"{CYCLES.replace(':stateMachine:', ':execution:')}:{bake.state['cycle']}"
+    bake.history.going_on = {cycle}
+    bake.goes_on()
+    return bake, cycle
+
+
+def is_untouched(bake: BakeWorld) -> bool:
+    """Whether nothing says yet that the roll-out failed."""
+    image = bake.aws.known[bake.state["image_id"]]
+    return bake.aws.made_versions["2"].is_default and ROLL_OUT not in image.tags
+
+
+def test_one_whose_step_failed_while_its_cycle_goes_on_ends_when_that_does_and_as_that_did() -> None:
+    bake, cycle = amid_its_roll_out()
+    for error in ({"Error": "Lambda.Unknown", "Cause": "it died"}, {}):
+        waits = bake.step("put_back", error)
+        assert (waits.next, waits.wait, waits.state.result, is_untouched(bake)) == ("put_back", 300.0, None, True)
+    bake.history.going_on = set()
+    bake.history.known[cycle] = {"cycle": {"result": "rolled back", "phase": "ended"}}
+    ended = bake.step("put_back", {})
+    assert (ended.next, ended.state.result) == ("failed", BakeResult.ROLLED_BACK)
+    assert "it died" in ended.state.warnings[0]
+    assert bake.aws.made_versions["1"].is_default
+
+
+@pytest.mark.parametrize("denied", [True, False])
+def test_one_that_has_failed_while_its_cycle_goes_on_or_may_is_published_and_recorded_when_that_is_over(
+    denied: bool,
+) -> None:
+    bake, _ = amid_its_roll_out()
+    if denied:
+        bake.history.denied = AwsDenied("no GetExecutionHistory of it")
+    answer = bake.run().settle({**ABORTED, "status": "FAILED"})
+    words = "could not be read: no GetExecutionHistory" if denied else f"goes on as cycle {bake.state['cycle']}"
+    assert [words in each.state.reason for each in answer.news] == [True]
+    assert (answer.state.result, is_untouched(bake)) == (BakeResult.FAILED, True)
+    lost = {**ABORTED, "status": "FAILED", BY_RECONCILE: True}
+    bake.history.denied = None
+    assert (bake.run().settle(lost).news, is_untouched(bake)) == ((), True)
+    bake.history.going_on = set()
+    assert len(bake.run().settle(lost).news) == 1
+    assert bake.aws.made_versions["1"].is_default
+
+
+def test_one_that_is_stopped_is_put_back_once_its_cycle_is_stopped_too() -> None:
+    bake, _ = amid_its_roll_out()
+    with pytest.raises(CycleGoesOn):
+        bake.run().settle(ABORTED)
+    assert is_untouched(bake)
+    bake.history.going_on = set()
+    assert bake.run().settle(ABORTED).state.result == BakeResult.CANCELLED
+    assert bake.aws.made_versions["1"].is_default
 
 
 def test_one_whose_time_runs_out_while_it_rolls_out_has_failed() -> None:

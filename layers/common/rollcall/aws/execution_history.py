@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 
 from .client import CLIENT_CONFIG, aws_errors
 
@@ -40,8 +41,13 @@ class ExecutionHistory:
                         return output
         return None
 
-    def is_over(self, execution: str) -> bool:
-        """Whether an execution has ended in any way, by the newest event of its history. execution: its ARN."""
+    def goes_on(self, execution: str) -> bool:
+        """Whether an execution runs, by the newest event of its history; none of this name does. execution: its ARN."""
         with aws_errors(f"GetExecutionHistory of {execution}"):
-            answer = self._client.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
-        return any(each["type"] in ENDED for each in answer["events"])
+            try:
+                answer = self._client.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                    raise
+                return False
+        return not any(each["type"] in ENDED for each in answer["events"])

@@ -10,6 +10,7 @@ from copy import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rollcall.domain.errors import CycleGoesOn, Permanent
 from rollcall.workflow.failures import failure_words
 from rollcall.workflow.invocation import BY_RECONCILE, execution_name
 from rollcall.workflow.names import bake_id_of, is_scheduled
@@ -19,6 +20,7 @@ from rollcall.workflow.waiting import next_wait
 
 from .answer import StepAnswer
 from .news import BakeEvent, BakeNews
+from .recording import FOLLOWED_AGAIN
 from .state import BakeResult, BakeState, Phase
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .putting_back import PuttingBack
     from .recording import Recording
 
+RESULTS = {"ABORTED": BakeResult.CANCELLED, "TIMED_OUT": BakeResult.FAILED, "FAILED": BakeResult.FAILED}
 REASONS = {**STOPPED, "FAILED": "its last step failed at every try, for a reason that its execution has"}
 
 
@@ -53,15 +56,18 @@ class Ending:
     def put_back(self, state: BakeState, error: Mapping[str, Any]) -> StepAnswer:
         """The step `put_back`. error: what ended another task for good; empty if none did.
 
-        A roll-out that could not be recorded ends as its cycle did. Raises what AWS and Tower fail at.
+        A roll-out that could not be recorded ends as its cycle did, once that is over. Raises what AWS and Tower fail
+        at.
         """
         terminated = self._putting_back.terminate(state)
-        if error and state.result is None:
-            words = failure_words("bake", error)
-            if state.phase == Phase.ROLLING_OUT:
-                state = self._recording.conclude(state, self._clock(), words)
-            else:
+        if state.result is None and (error or state.reason):
+            words = failure_words("bake", error) if error else state.reason
+            if state.phase != Phase.ROLLING_OUT:
                 state = replace(state, result=BakeResult.FAILED, reason=words)
+            elif self._recording.goes_on(state):
+                return StepAnswer(replace(state, reason=words), "put_back", FOLLOWED_AGAIN)
+            else:
+                state = self._recording.conclude(state, self._clock(), words)
         state = self._default_back(replace(state, result=state.result or BakeResult.FAILED))
         words_or_none = self._putting_back.put_back(state, terminated)
         if words_or_none is not None:
@@ -97,8 +103,31 @@ class Ending:
         if self._may_be_settled(detail) and not self._is_left(state):
             return StepAnswer(replace(state, reason=f"{REASONS[detail['status']]}, and nothing is left"), "succeeded")
         terminated = self._putting_back.terminate(state)
-        state = self._default_back(self._with_result(state, detail["status"]))
+        status = detail["status"]
+        goes_on = self._roll_out_goes_on(state, status)
+        if goes_on:
+            state = replace(state, result=RESULTS[status], reason=f"{REASONS[status]}; {goes_on}")
+        else:
+            state = self._default_back(self._with_result(state, status))
         return self._end(state, self._putting_back.put_back_at_once(state, terminated))
+
+    def _roll_out_goes_on(self, state: BakeState, status: str) -> str:
+        """That the roll-out of an execution that has ended goes on, or may, in words; empty where it does not.
+
+        Then neither the image nor the template's default version says anything against it yet. Raises CycleGoesOn of
+        one that is stopped with the execution, which Step Functions does a moment later.
+        """
+        if state.phase != Phase.ROLLING_OUT:
+            return ""
+        try:
+            if not self._recording.goes_on(state):
+                return ""
+        except Permanent as error:
+            return f"whether its roll-out goes on as cycle {state.cycle} could not be read: {error}"
+        words = f"its roll-out goes on as cycle {state.cycle}"
+        if status in STOPPED:
+            raise CycleGoesOn(words)
+        return words
 
     def _may_be_settled(self, detail: Mapping[str, Any]) -> bool:
         """Whether an earlier event may have settled it: reconcile sends its own so long after the execution's end.
@@ -119,8 +148,7 @@ class Ending:
         has_gone_well = state.result is not None and state.result.went_well  # it was stopped after that
         if state.result is not None and (has_gone_well or not is_rolling):
             return state
-        result = BakeResult.CANCELLED if status == "ABORTED" else BakeResult.FAILED
-        return replace(state, result=result, reason=REASONS[status])
+        return replace(state, result=RESULTS[status], reason=REASONS[status])
 
     def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
         """The state after the execution's last step; before the first there is only its input.

@@ -136,10 +136,10 @@ class Recording:
 
         answer, error: as read_roll_out takes them. A cycle that goes on, and is only not followed any more, is followed
         again. After a roll-out that failed the template's default version moves back, if the bake has moved it. Raises
-        what AWS fails at for now.
+        what AWS fails at.
         """
         read = read_roll_out(answer, error)
-        if state.cycle and read.result == NOT_STARTED and self._goes_on(state):
+        if read.result == NOT_STARTED and self.goes_on(state):
             again = cycle_input(state)  # Step Functions takes the same name and input for the same execution
             return StepAnswer(state, "roll_out", FOLLOWED_AGAIN, cycle_name=state.cycle, cycle_input=again)
         state = replace(state, phase=Phase.RECORDING, phase_since=now)
@@ -157,7 +157,7 @@ class Recording:
     def conclude(self, state: BakeState, now: float, failure: str) -> BakeState:
         """The state of a bake whose step `record` failed for good: it ends as its cycle did. failure: why, in words.
 
-        Raises what AWS fails at for now; what it refuses is left out, and the failure is a warning.
+        Its cycle is over. Raises what AWS fails at for now; what it refuses is left out, and the failure is a warning.
         """
         rolled_out = self._completed(state, RollOut(NOT_STARTED, failure))
         words = f"how the roll-out went could not be recorded: {failure}"
@@ -169,8 +169,10 @@ class Recording:
     def is_left(self, state: BakeState) -> bool:
         """Whether a stopped execution has left something: a roll-out that is not recorded, or a moved default version.
 
-        Raises what AWS fails at.
+        None is left to an event while its cycle goes on. Raises what AWS fails at.
         """
+        if state.phase == Phase.ROLLING_OUT and self.goes_on(state):
+            return False
         image = self._aws.image(state.image_id) if state.image_id else None
         recorded = image.tags.get(bake_tags.ROLL_OUT) if image else None
         if state.phase == Phase.ROLLING_OUT and image and not recorded:
@@ -203,12 +205,9 @@ class Recording:
     def _execution(self, state: BakeState) -> str:
         return execution_arn(self._machine, state.cycle)
 
-    def _goes_on(self, state: BakeState) -> bool:
-        """Whether the cycle of a bake was started and has not ended."""
-        try:
-            return not self._history.is_over(self._execution(state))
-        except Permanent:  # there is none, or an operator has to read it
-            return False
+    def goes_on(self, state: BakeState) -> bool:
+        """Whether the cycle of a bake was started and has not ended. Raises what AWS fails at, a denial too."""
+        return bool(state.cycle) and self._history.goes_on(self._execution(state))
 
     def default_back(self, state: BakeState) -> BakeState:
         """With the template's default version where it was before, if it is the bake's.

@@ -12,6 +12,7 @@ RollcallError
 │  ├─ InstanceNotVisible   launched, and not yet known to EC2 or Auto Scaling
 │  ├─ ActionNotVisible     Auto Scaling holds the instance, and finds no such lifecycle action
 │  ├─ JobStillLanding      another message is at work on the host, or a job of a former stint still is
+│  ├─ CycleGoesOn          the execution of a bake was stopped, and that of its cycle is not yet
 │  ├─ RefreshStillActive   an instance refresh is being cancelled, and until then its group cannot be changed
 │  └─ NoTimeLeft           the invocation ends before this message can be worked on
 └─ Permanent               needs an operator: tried again for an hour, then moved to the dead-letter queue
@@ -148,6 +149,13 @@ class JobStillLanding(Transient):
     """
 
     scope = Scope.INSTANCE
+
+
+class CycleGoesOn(Transient):
+    """The cycle of a bake that was stopped goes on: Step Functions stops it a moment later.
+
+    Remedy: nothing: it is tried again, by reconcile at the latest.
+    """
 
 
 class RefreshStillActive(Transient):
