@@ -21,6 +21,7 @@ from rollcall.domain.groups import Group
 from rollcall.workflow.invocation import BY_RECONCILE
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
+from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 from rollcall.workflow.starting import LEAST_TIME
 from unit.fakes import ACCOUNT, REGION
@@ -174,6 +175,19 @@ def test_while_something_else_is_at_work_on_the_group_what_is_due_waits_and_its_
     other.known.clear()
     scene.refreshes.going_on = None
     assert [each.name for each in scene.run().outcome.started] == [DUE]
+
+
+def test_in_the_last_run_in_which_it_is_due_it_waits_no_longer_so_that_it_is_published_why_it_is_refused(
+    scene: Scene,
+) -> None:
+    scene.group("web", SUNDAYS)
+    scene.cycles.put(execution_name("web", "by-hand"), "RUNNING")
+    scene.now = NOW - 300.0 + LATE_MAX - NEXT_LATE - 300.0
+    assert [each.name for each in scene.run().outcome.waiting] == [DUE]
+    scene.now += 1
+    assert [each.name for each in scene.run(every=None).outcome.waiting] == [DUE]
+    assert [each.name for each in scene.run().outcome.started] == [DUE]
+    assert scene.run().outcome.started == []
 
 
 def test_a_dry_run_keeps_nothing_waiting(scene: Scene) -> None:

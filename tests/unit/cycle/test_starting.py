@@ -19,6 +19,7 @@ from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
+from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 from rollcall.workflow.starting import LEAST_TIME
 from unit.fakes import ACCOUNT, REGION
@@ -121,7 +122,7 @@ class World:
         self.templates, self.refreshes = FakeTemplates(REGION), FakeRefreshes()
         self.bakes = FakeExecutions()
         self.turns = Turns([self.bakes], self.refreshes)
-        self.seconds_left = 60.0
+        self.now, self.seconds_left = NOW, 60.0
         self.starter = CycleStarter(
             self.executions,
             self.groups,
@@ -130,7 +131,7 @@ class World:
             self.functions,
             "rollcall-Cycle",
             self.turns,
-            clock=lambda: NOW,
+            clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
 
@@ -208,6 +209,29 @@ def test_while_another_refresh_is_active_what_is_due_waits_and_its_name_is_not_u
     assert [each.group for each in world.starter.outcome.waiting] == ["web"]
     world.refreshes.by_group.clear()
     assert world.started() == [execution_name("web", "v7")]
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["by a cycle that has pinned it", "by a bake"])
+def test_in_the_last_run_in_which_it_is_due_it_waits_no_longer_so_that_it_is_published_why_it_is_refused(
+    world: World, *, pinned: bool
+) -> None:
+    if pinned:
+        world.groups.put("web", cycle=SUNDAYS, pinned="latest number web-old")
+    else:
+        world.groups.put("web", cycle=SUNDAYS)
+        world.bakes.put(execution_name("web", "by-hand"), "RUNNING", 0)
+    world.now = NOW - 300.0 + LATE_MAX - NEXT_LATE - 300.0
+    assert world.started() == []
+    world.now += 1
+    assert world.started() == [execution_name("web", "sched-2026-12-06")]
+    assert world.started() == []
+
+
+def test_what_is_due_for_a_version_waits_for_as_long_as_it_is_new(world: World) -> None:
+    world.groups.put("web", ["6"], cycle="on-new-version")
+    world.bakes.put(execution_name("web", "by-hand"), "RUNNING", 0)
+    world.now = NOW + LATE_MAX
+    assert world.started() == []
 
 
 def test_while_a_bake_of_the_group_runs_what_is_due_waits(world: World) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rollcall.bake.tag import BakeTag
 from rollcall.cycle.tag import CycleTag
-from rollcall.workflow.schedule import LATE_MAX, Schedule, in_words, next_by_schedule, parse_schedule
+from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE, Schedule, in_words, next_by_schedule, parse_schedule
 
 
 def at(text: str) -> float:
@@ -99,3 +99,20 @@ def test_it_is_due_until_two_hours_later_and_only_for_groups_that_were_there() -
 )
 def test_what_is_due_next_by_a_tag_is_said_in_words(tag: CycleTag | BakeTag | None, words: str) -> None:
     assert next_by_schedule(tag, at("2026-12-01T12:00:00")) == words
+
+
+@pytest.mark.parametrize("every", [60.0, 300.0, 900.0, 3600.0, 5400.0, 7200.0, 86400.0])
+@pytest.mark.parametrize("began", [0.0, 0.5, 0.99])
+def test_of_the_runs_that_find_it_due_the_last_one_knows_and_the_first_is_not_that_one(
+    every: float, began: float
+) -> None:
+    sunday, schedule = at("2026-12-06T03:00:00"), Schedule(6, 3, 0)
+    runs = [sunday + (began + run) * every for run in range(int(5 * 86400 / every))]
+    due = [run for run in runs if schedule.due(0.0, run, every)]
+    assert schedule.is_last(due[-1], every)
+    assert not schedule.is_last(sunday, every)
+    assert len([run for run in due if schedule.is_last(run, every)]) <= 1 + NEXT_LATE / every + 1
+
+
+def test_a_run_by_hand_is_never_the_last() -> None:
+    assert not Schedule(6, 3, 0).is_last(at("2026-12-06T03:00:00") + LATE_MAX, None)

@@ -17,11 +17,12 @@ type Json = dict[str, Any]
 
 
 class DueBake(NamedTuple):
-    """A bake that is due. name: of its execution. why: in words."""
+    """A bake that is due. name: of its execution. why: in words. is_last: the next run may find it too late."""
 
     group: str
     name: str
     why: str
+    is_last: bool = False
 
     @property
     def request(self) -> Json:
@@ -50,7 +51,8 @@ def due_bake(group: str, tag: BakeTag, created: float, now: float, every: float 
     if moment is None:
         return None
     name = execution_name(group, schedule_key(moment.date()))
-    return DueBake(group, name, f"it is due since {moment.isoformat(timespec='minutes')}")
+    why = f"it is due since {moment.isoformat(timespec='minutes')}"
+    return DueBake(group, name, why, tag.every.is_last(now, every))
 
 
 def nothing_new(now: Baked, last: Baked | None) -> bool:

@@ -35,11 +35,12 @@ class TaggedGroup(NamedTuple):
 
 
 class DueCycle(NamedTuple):
-    """A cycle that is due. name: of its execution. why: in words."""
+    """A cycle that is due. name: of its execution. why: in words. is_last: the next run may find it too late."""
 
     group: str
     name: str
     why: str
+    is_last: bool = False
 
     @property
     def request(self) -> Json:
@@ -67,10 +68,12 @@ def _for_version(group: TaggedGroup) -> DueCycle | None:
 
 
 def _by_schedule(group: TaggedGroup, now: float, every: float | None) -> DueCycle | None:
-    if group.tag.every is None:
+    schedule = group.tag.every
+    if schedule is None:
         return None
-    moment = group.tag.every.due(group.created, now, every)
+    moment = schedule.due(group.created, now, every)
     if moment is None:
         return None
     name = execution_name(group.name, schedule_key(moment.date()))
-    return DueCycle(group.name, name, f"it is due since {moment.isoformat(timespec='minutes')}")
+    why = f"it is due since {moment.isoformat(timespec='minutes')}"
+    return DueCycle(group.name, name, why, schedule.is_last(now, every))

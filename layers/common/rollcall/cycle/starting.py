@@ -83,12 +83,12 @@ class CycleStarter(Starter["DueCycle", CyclesOutcome]):
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         if PINNED_TAG in running.group.tags:
             self._settle_pin(running)
-        else:
-            self._start(self._first_due(running, every))
+        self._start(self._first_due(running, every))
 
     def _first_due(self, running: RunningGroup, every: float | None) -> DueCycle | None:
-        """None of a group that a cycle has pinned."""
-        return None if PINNED_TAG in running.group.tags else self._first_in_turn(self._due(running, every))
+        """Of a group that a cycle has pinned only one for which the next run may be too late: pre-flight refuses it."""
+        is_pinned = PINNED_TAG in running.group.tags
+        return self._first_in_turn(each for each in self._due(running, every) if each.is_last or not is_pinned)
 
     def _due(self, running: RunningGroup, every: float | None) -> Sequence[DueCycle]:
         tag = parse_cycle_tag(running.group)

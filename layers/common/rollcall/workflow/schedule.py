@@ -17,6 +17,7 @@ SCHEDULE_FORM = "daily-03:00 or a day of the week like sun-03:00, with a time zo
 SCHEDULE = re.compile(rf"(?P<day>{DAILY}|{'|'.join(DAYS)})-(?P<hour>\d\d):(?P<minute>\d\d)(?:@(?P<zone>.+))?", re.ASCII)
 LATE_MAX = 7200.0  # seconds; 3 in the morning does not mean noon, not even where reconcile did not run in between
 RUNS_LATE = 2  # runs of reconcile, where these are further apart than that: one may be lost
+NEXT_LATE = 600.0  # seconds that the next run may be late by: it takes minutes itself, and one of a few may be lost
 
 
 class Schedule(NamedTuple):
@@ -48,9 +49,15 @@ class Schedule(NamedTuple):
         """
         moment = self.last_before(now)
         late = now - moment.timestamp()
-        if late > max(LATE_MAX, RUNS_LATE * (every or 0.0)) or created > moment.timestamp():
-            return None
-        return moment
+        return None if late > _late_max(every) or created > moment.timestamp() else moment
+
+    def is_last(self, now: float, every: float | None) -> bool:
+        """Whether the next run of reconcile may find it too late for what is due now. The arguments are those of due().
+
+        A run by hand is never the last.
+        """
+        late = now - self.last_before(now).timestamp()
+        return every is not None and late + every + NEXT_LATE > _late_max(every)
 
     def _moments(self, now: float, days: range) -> Iterator[datetime]:
         """Its moments on these days, counted from today."""
@@ -61,6 +68,10 @@ class Schedule(NamedTuple):
 
     def _on(self, day: date, zone: ZoneInfo) -> datetime:
         return datetime(day.year, day.month, day.day, self.hour, self.minute, tzinfo=zone)
+
+
+def _late_max(every: float | None) -> float:
+    return max(LATE_MAX, RUNS_LATE * (every or 0.0))
 
 
 def in_words(moment: datetime) -> str:

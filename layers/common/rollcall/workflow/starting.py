@@ -23,7 +23,7 @@ LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that t
 
 
 class Due(Protocol):
-    """An execution that is due. name: its own. request: its input."""
+    """An execution that is due. name: its own. request: its input. is_last: the next run may find it too late."""
 
     @property
     def group(self) -> str: ...
@@ -31,6 +31,8 @@ class Due(Protocol):
     def name(self) -> str: ...
     @property
     def request(self) -> Mapping[str, Any]: ...
+    @property
+    def is_last(self) -> bool: ...
 
 
 @dataclass
@@ -110,9 +112,13 @@ class Starter[D: Due, O: StartOutcome[Any]](ABC):
             raise NoTimeLeft(f"no time left in this run for {self._noun}s that are due; the next one starts them")
 
     def _first_in_turn(self, due: Iterable[D]) -> D | None:
-        """The first that was not started before, once it is its turn: a group has one at a time."""
+        """The first that was not started before, once it is its turn: a group has one at a time.
+
+        It waits no longer than it is due: in its last run it is started, and pre-flight refuses it while something else
+        is at work, which is published. Else it would be left out without a word.
+        """
         first = next((each for each in due if self._executions.find(each.name) is None), None)
-        if first and self._turns.is_taken(first.group):
+        if first and not first.is_last and self._turns.is_taken(first.group):
             self.outcome.waiting.append(first)
             return None
         return first
