@@ -222,7 +222,7 @@ def test_an_execution_that_runs_out_of_time_leaves_nothing_behind_and_says_so(
     eventually(lambda: own_version(group) == "$Default" and PIN not in group.tags(), "it is put back")
     assert (statuses(group), versions(group)) == (["Cancelled"], ["1", "2"])
     [event, *_] = ear.details(group, "Cycle Cancelled")
-    assert (event["reason"], event["ended_by"]) == ("its execution has run for as long as one may, 14 days", None)
+    assert (event["reason"], event["ended_by"]) == ("its execution ran out of time", None)
     watched = cloud.rollcall("cycle", group.name, "--watch")
     assert watched.returncode == 1, watched.stderr
     assert "did not come to its end: its execution ran out of time." in watched.stdout

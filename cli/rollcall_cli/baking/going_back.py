@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.bake.kept import KeptVersion, chosen_target, default_target, kept_versions
 from rollcall.cycle.version_plan import running_counts
 from rollcall.domain.errors import RollcallError
+from rollcall.domain.groups import base_template
 from rollcall.domain.shell_commands import command, operand
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import own_version
 from rollcall_cli.running import NotRun, in_words
 from rollcall_cli.times import moment
 

@@ -9,9 +9,9 @@ from rollcall.bake.state import BakeResult
 from rollcall.bake.tag import parse_bake_tag
 from rollcall.cycle.tag import parse_cycle_tag
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import base_template
 from rollcall.domain.shell_commands import command, operand
 from rollcall.domain.version_aliases import DEFAULT_VERSION
-from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.schedule import in_words
 from rollcall_cli.times import moment
 

@@ -13,7 +13,8 @@ from rollcall.cycle.preferences import (
     wants_rollback,
 )
 from rollcall.cycle.request import CycleRequest, Protected, RollBack, Standby
-from rollcall.workflow.group_versions import base_template, configuration_with
+from rollcall.domain.groups import base_template
+from rollcall.workflow.group_versions import configuration_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from rollcall.aws.group_details import GroupDetails
-from rollcall.domain.groups import Group
-from rollcall.workflow.group_versions import base_template, configuration_with, own_version
+from rollcall.domain.groups import Group, base_template
+from rollcall.workflow.group_versions import configuration_with, own_version
 
 NUMBERED = {"LaunchTemplateId": "lt-1", "Version": "7"}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from rollcall.domain.groups import Group
+from rollcall.domain.groups import Group, base_template
 
 from .auto_scaling import other_traffic_of, target_groups_of
 from .client import aws_errors
@@ -57,13 +57,7 @@ class GroupDetails(NamedTuple):
     @property
     def launch_template(self) -> Mapping[str, Any]:
         """Its launch template and version, of a mixed policy the base one; empty without any."""
-        policy = self.configuration.get("MixedInstancesPolicy")
-        found = (
-            policy["LaunchTemplate"]["LaunchTemplateSpecification"]
-            if policy
-            else self.configuration.get("LaunchTemplate")
-        )
-        return found or {}
+        return base_template(self.configuration)
 
     @property
     def overrides(self) -> tuple[Mapping[str, Any], ...]:

@@ -16,10 +16,11 @@ from rollcall.aws.launch_templates import PARAMETER_IMAGE
 from rollcall.aws.launch_types import LaunchTypes
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
 from rollcall.domain.errors import AwsDenied, BadSettings
+from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.workflow.group_tags import read_or_error, readable_settings
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import own_version
 
 from .due import Baked
 from .launch_fields import instance_tags, launch_fields, security_groups

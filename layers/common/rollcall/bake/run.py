@@ -14,8 +14,8 @@ from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.aws.functions import Functions
 from rollcall.domain.bake_tags import BAKE_GROUP, GROUP_TAGS, KEEP_TAG
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
+from rollcall.domain.groups import base_template
 from rollcall.evidence.job_reader import JobEvidence
-from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.names import is_dry_run, is_scheduled
 from rollcall.workflow.running import running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
@@ -86,14 +86,13 @@ class BakeRun:
         putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
         self._ending = Ending(history, self._recording, putting_back, clock)
         self._sweeping = Sweeping(self._aws, hosts, bake.machine)
-        smoke = SmokeTest(self._aws, fleet, SmokeJobs(settings, tower, fleet, evidence, chef))
         self._steps: dict[str, Callable[[BakeState, float], StepAnswer]] = {
             "launch": building.launch,
             "register": building.register,
             "provision": building.provision,
             "image": Imaging(self._aws).step,
             "terminate": building.terminate,
-            "smoke": smoke.step,
+            "smoke": SmokeTest(self._aws, fleet, SmokeJobs(settings, tower, fleet, evidence, chef)).step,
             "version": Versioning(self._aws, rolls_out=bake.cycles).step,
             "retain": self._retain,
         }

@@ -10,10 +10,11 @@ from rollcall.aws.template_users import TemplateUser
 from rollcall.doctor.arn_patterns import arn_like
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
+from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, options
 from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
-from rollcall.workflow.group_versions import base_template, configuration_with
+from rollcall.workflow.group_versions import configuration_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import version_description
 from rollcall.domain.errors import AwsRejected
+from rollcall.domain.groups import base_template
 from rollcall.domain.version_aliases import DEFAULT_VERSION
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import own_version
 from rollcall.workflow.names import bake_key, execution_name
 
 from .answer import StepAnswer, over

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.domain.groups import base_template
 from rollcall.domain.lifecycle_states import Phase as LifecyclePhase
 from rollcall.domain.lifecycle_states import phase_of
 from rollcall.domain.version_aliases import DEFAULT_VERSION
-from rollcall.workflow.group_versions import base_template
 
 if TYPE_CHECKING:
     from rollcall.aws.auto_scaling import Activity

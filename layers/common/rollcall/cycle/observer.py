@@ -24,12 +24,13 @@ from rollcall.doctor.tower_findings import tower_findings
 from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, RollcallError, Transient
 from rollcall.domain.findings import Severity
+from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.domain.settings import PINNED_TAG, StackNames
 from rollcall.domain.version_aliases import DEFAULT_VERSION
 from rollcall.workflow.group_tags import read_or_error, readable_settings
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import own_version
 
 from .cycle_aws import CycleAws
 from .preflight import Preflight, judge

@@ -20,10 +20,11 @@ from rollcall.doctor.cycle_findings import (
 )
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
 from rollcall.domain.shell_commands import command, operand, options, set_tag_command
-from rollcall.workflow.group_versions import base_template, own_version
+from rollcall.workflow.group_versions import own_version
 
 from .request import Protected, RollBack, Standby
 from .version_plan import running_versions

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollcall.aws.instance_refreshes import ENDING
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import base_template
 from rollcall.domain.settings import PINNED_TAG
-from rollcall.workflow.group_versions import base_template, configuration_with, own_version
+from rollcall.workflow.group_versions import configuration_with, own_version
 
 from .pinning import Pin, read_pin, unpinning
 from .request import Follow

@@ -22,6 +22,7 @@ from rollcall.workflow.failures import failure_words
 from rollcall.workflow.invocation import VERSION_TO_COME, execution_name
 from rollcall.workflow.names import is_of_bake, is_scheduled
 from rollcall.workflow.running import other_bakes, running_of_group
+from rollcall.workflow.settling import STOPPED
 from rollcall.workflow.state_texts import cut, listed_lines
 from rollcall.workflow.waiting import SOON, next_wait
 
@@ -51,10 +52,6 @@ if TYPE_CHECKING:
 
 
 GROUP_GONE = "the group does not exist any more"
-STOPPED = {  # by the status of an execution
-    "ABORTED": "its execution was stopped by hand",
-    "TIMED_OUT": "its execution has run for as long as one may, 14 days",
-}
 ENDINGS = {
     CycleResult.SUCCEEDED: CycleEvent.SUCCEEDED,
     CycleResult.FAILED: CycleEvent.FAILED,

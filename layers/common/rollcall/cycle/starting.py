@@ -14,9 +14,9 @@ from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import ENDING, InstanceRefreshes
 from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.tagged_groups import TaggedGroups
+from rollcall.domain.groups import base_template
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.domain.version_aliases import DEFAULT_VERSION
-from rollcall.workflow.group_versions import base_template
 from rollcall.workflow.invocation import ENDED
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
 from rollcall.workflow.starting import Starter, StartOutcome

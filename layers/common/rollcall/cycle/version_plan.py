@@ -13,8 +13,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.domain.groups import base_template
 from rollcall.domain.version_aliases import DEFAULT_VERSION
-from rollcall.workflow.group_versions import base_template, configuration_with, own_version
+from rollcall.workflow.group_versions import configuration_with, own_version
 
 from .preferences import wants_rollback
 from .preflight_input import replaceable

@@ -9,7 +9,7 @@ from rollcall.domain.errors import RollcallError, Transient
 from rollcall.domain.findings import Finding, Severity, warns, without_group
 from rollcall.domain.settings import JOB_TAG
 from rollcall.domain.shell_commands import set_tag_command
-from rollcall.hosts.job_templates import limit_objections
+from rollcall.hosts.job_templates import ANOTHER_INVENTORY, limit_objections
 
 from .observations import BakeDefaults, BuildersInventory, ObservedTemplate
 from .unread_findings import not_found, unread
@@ -116,7 +116,7 @@ def _limits(
 ) -> Iterator[Finding]:
     """Why its jobs could run on other hosts than the builder, or not run the whole playbook."""
     for each in limit_objections(observed.template, inventory.inventory, settings, JOB_TEMPLATE_TAG):
-        if each.what != "another inventory":  # its words are about the group's own; _template has those about builders
+        if each.what != ANOTHER_INVENTORY:  # its words are about the group's own; _template has those about builders
             what, reason = f"bake template: {each.what}", without_group(group.name, each.reason)
             yield warns(
                 f"group {group.name}", what, f"no bake of it begins: {reason}", f"in the template: {each.remedy}"

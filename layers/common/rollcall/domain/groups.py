@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .actions import Result, Transition
 from .chef_nodes import NodePattern
@@ -91,3 +91,10 @@ class GroupSettings(NamedTuple):
     def asks(self, kind: str) -> bool:
         """Whether its gate has a check of this kind, by its word in the tag."""
         return any(check.partition(":")[0] == kind for check in self.gate)
+
+
+def base_template(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The launch template and version in a configuration, of a mixed policy the base one; empty without any."""
+    policy = configuration.get("MixedInstancesPolicy")
+    found = policy["LaunchTemplate"]["LaunchTemplateSpecification"] if policy else configuration.get("LaunchTemplate")
+    return found or {}

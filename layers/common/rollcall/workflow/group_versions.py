@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rollcall.domain.groups import base_template
 from rollcall.domain.version_aliases import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollcall.aws.group_details import GroupDetails
-
-
-def base_template(configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The launch template and version in a configuration, of a mixed policy the base one; empty without any."""
-    policy = configuration.get("MixedInstancesPolicy")
-    found = policy["LaunchTemplate"]["LaunchTemplateSpecification"] if policy else configuration.get("LaunchTemplate")
-    return found or {}
 
 
 def own_version(details: GroupDetails) -> str:
