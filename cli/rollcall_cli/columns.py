@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from .screen import console
+from .screen import console, in_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,9 +24,9 @@ def print_columns(headings: Sequence[str], rows: Sequence[Sequence[Text]], give_
 def in_columns(
     headings: Sequence[str], rows: Sequence[Sequence[Text]], give_way: Sequence[str], width: int
 ) -> Iterator[Text]:
-    """A line of headings, and a line for each row; two where it does not fit into the width (characters).
+    """A line of headings, and a line for each row; more where it does not fit into the width (characters).
 
-    give_way: the headings of the columns that go to the second line of their row, the first one first.
+    give_way: the headings of the columns that go below the line of their row, the first one first.
     """
     widths = [max(len(heading), *(each[at].cell_len for each in rows)) for at, heading in enumerate(headings)]
     kept, below = list(range(len(headings))), list[int]()
@@ -39,8 +39,8 @@ def in_columns(
     for row in rows:
         yield _joined([row[at] for at in kept], [widths[at] for at in kept])
         named = [Text.assemble((f"{headings[at]} ", "bright_black"), row[at]) for at in sorted(below) if row[at]]
-        if named:
-            yield Text.assemble(INDENT, Text(GAP).join(named))
+        for line in in_lines(named, len(GAP), width - len(INDENT)):
+            yield Text.assemble(INDENT, Text(GAP).join(line))
 
 
 def _joined(cells: Sequence[Text], widths: Sequence[int]) -> Text:

@@ -7,10 +7,14 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rich.status import Status
+    from rich.text import Text
 
 PIPE_WIDTH = 100_000  # characters, where there is no terminal: an entry is a line
 
@@ -25,6 +29,21 @@ class Results(Console):
 def console() -> Console:
     """What results are printed with: the terminal's width there, and no breaks within a line elsewhere."""
     return Results(highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+
+
+def in_lines[T: (str, Text)](parts: Iterable[T], gap: int, width: int) -> Iterator[list[T]]:
+    """Parts in as few lines as hold them; one that is wider than a line has its own. gap, width: in characters."""
+    line: list[T] = []
+    used = 0
+    for part in parts:
+        own = cell_len(str(part))
+        if line and used + gap + own > width:
+            yield line
+            line, used = [], 0
+        used += own + (gap if line else 0)
+        line.append(part)
+    if line:
+        yield line
 
 
 def progress(words: str) -> Status:

@@ -10,7 +10,7 @@ from rich.text import Text
 from rollcall.bake.state import BakeResult, Phase
 from rollcall_cli.times import shortly
 
-from .words import PHASES, base_parts, builder_words, job_words, version_words
+from .words import PHASES, base_name, base_parts, builder_words, job_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,11 @@ def _last_phase(state: BakeState) -> Phase:
 
 def _known(state: BakeState) -> Iterator[str]:
     if state.base_image.id:
-        yield from base_parts(state)
+        image, *others = base_parts(state)
+        yield image
+        if named := base_name(state):
+            yield f"{INDENT}{named}"
+        yield from others
     if state.builder and not state.image_id:
         yield builder_words(state)
     if state.job is not None and not state.image_id:

@@ -71,14 +71,19 @@ def _facts(state: BakeState) -> Iterator[tuple[Phase, str]]:
 
 def base_words(state: BakeState) -> str:
     """What is baked from what, in a line."""
-    return ", ".join(base_parts(state))
+    image, *others = base_parts(state)
+    named = base_name(state)
+    return ", ".join((f"{image} ({named})" if named else image, *others))
+
+
+def base_name(state: BakeState) -> str:
+    """The name and the architecture of the base image, as far as they are known."""
+    return ", ".join(filter(None, (state.base_image.name, state.base_image.architecture)))
 
 
 def base_parts(state: BakeState) -> list[str]:
     """What is baked from what: the image, the version of the launch template, the builder's type and subnet."""
-    base = state.base_image
-    named = ", ".join(filter(None, (base.name, base.architecture)))
-    parts = [f"from image {base.id}" + (f" ({named})" if named else "")]
+    parts = [f"from image {state.base_image.id}"]
     if state.template_id:
         version = f" version {state.from_version}" if state.from_version else ""
         parts.append(f"for launch template {state.template_name or state.template_id}{version}")

@@ -15,7 +15,7 @@ from rollcall.domain.stages import grouped
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.options import DEFAULT_STACK, AsJson, Given, Profile, Region, Stack, connect
 from rollcall_cli.running import NotRun
-from rollcall_cli.screen import console, print_json, progress, progress_line
+from rollcall_cli.screen import console, in_lines, print_json, progress, progress_line
 from rollcall_cli.stack_parts import read_stack
 from rollcall_cli.status.answer import answer_of
 from rollcall_cli.status.reading import StatusReader
@@ -126,7 +126,9 @@ def _show(screen: Console, entry: Entry, prefix: str) -> None:
     style = "red" if entry.acts else ""
     screen.print(Padding(Text(entry.heading, style=style), (0, 0, 0, INDENT if prefix else 0), expand=False))
     for each in entry.lines:
-        if each.is_pasted:  # what is broken into lines cannot be pasted
-            screen.print(Text(" " * DEEPER + each.text), soft_wrap=True)
+        if each.is_pasted:
+            *clauses, last = each.text.split("; ")  # broken within one, a link or a command cannot be pasted
+            for line in in_lines([*(f"{clause};" for clause in clauses), last], 1, screen.width - DEEPER):
+                screen.print(Text(" " * DEEPER + " ".join(line)), soft_wrap=True)
         else:
             screen.print(Padding(Text(each.text), (0, 0, 0, DEEPER), expand=False))

@@ -44,4 +44,4 @@ def bake_words(bake: RunningBake, now: float, given: Sequence[str]) -> str:
     watches = command("rollcall", "bake", "--watch", *given, *operand(bake.group))
     made = f", image {bake.image}" if bake.image else f", builder {bake.builder}" if bake.builder else ""
     since = f"running for {duration(now - bake.since)}, since {moment(bake.since)}"
-    return f"{bake.group}: {bake.phase}{made}, {since}; {bake.name}; {watches} shows it"
+    return f"{bake.group}: {bake.phase}{made}; {since}; {bake.name}; {watches} shows it"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from rollcall_cli.screen import in_lines
 from rollcall_cli.times import shortly, tick_label, ticks
 
 from .instances import LAUNCH_MISSED, TERMINATION_MISSED, Outcome, Stage
@@ -278,7 +279,9 @@ def _marks(sheet: Sheet) -> Iterator[Text]:
     """What was begun, and where in the strips."""
     marks = sheet.shown.marks
     if marks:
-        yield Text(", ".join(f"{mark.number}: {mark.name}" for mark in marks), "dim")
+        words = [f"{mark.number}: {mark.name}" for mark in marks]
+        for line in in_lines([*(f"{each}," for each in words[:-1]), words[-1]], 1, sheet.width):
+            yield Text(" ".join(line), "dim")
         found = [(sheet.column(mark.time), str(mark.number)) for mark in marks]
         yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
 

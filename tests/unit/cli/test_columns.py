@@ -11,6 +11,7 @@ ROWS = [
     [Text(each) for each in ("web", "ami-0bbbbbbbbbbbbbbbb", "rolled back by hand", "web-1f2e3d4c-20261130T030000")],
     [Text(each) for each in ("a-longer-group", "", "succeeded", "a-longer-group-0a1b2c3d-weekly")],
 ]
+SHORT = (("image", "name", "note"), [[Text(each) for each in ("ami-0bbbbbbbbbbbbbbbb", "a", "b")]])
 
 
 def lines(width: int) -> list[str]:
@@ -34,9 +35,19 @@ def test_columns_give_way_one_after_the_other_and_an_empty_cell_leaves_nothing()
     assert lines(40) == [
         "group           result",
         "web             rolled back by hand",
-        "    image ami-0bbbbbbbbbbbbbbbb  name web-1f2e3d4c-20261130T030000",
+        "    image ami-0bbbbbbbbbbbbbbbb",
+        "    name web-1f2e3d4c-20261130T030000",
         "a-longer-group  succeeded",
         "    name a-longer-group-0a1b2c3d-weekly",
+    ]
+
+
+def test_what_gave_way_shares_a_line_where_it_fits() -> None:
+    below = ["    name a  note b"]
+    assert [each.plain for each in in_columns(*SHORT, ("note", "name"), len(below[0]))][2:] == below
+    assert [each.plain for each in in_columns(*SHORT, ("note", "name"), len(below[0]) - 1)][2:] == [
+        "    name a",
+        "    note b",
     ]
 
 

@@ -59,7 +59,8 @@ def test_it_shows_the_stages_in_a_row_the_builder_and_the_job_with_its_link() ->
     assert row == "pre-flight > builder > playbook > image > smoke > version > roll-out > clean-up"
     assert times == "provisioning, for 42 s; 102 s so far"
     assert known == [
-        f"  from image {BASE} (al2023-ami-2026.11, arm64)",
+        f"  from image {BASE}",
+        "    al2023-ami-2026.11, arm64",
         "  for launch template web version 6",
         "  on t4g.small in subnet-1",
         f"  builder {BUILDER} at 10.0.0.9",
@@ -118,7 +119,8 @@ def test_at_the_end_the_stages_show_what_was_done_and_where_it_failed(ended: dic
 
 
 def test_no_line_of_it_is_wider_than_a_small_terminal() -> None:
-    shown = printed(with_state(phase=Phase.ROLLING_OUT, **MADE))
+    base = STATE.base_image._replace(name="rollcall-web-20261201T171930-e0831e1457a0")
+    shown = printed(with_state(phase=Phase.ROLLING_OUT, base_image=base, **MADE))
     assert max(len(line) for line in shown if line != shown[0]) < 80
 
 

@@ -45,7 +45,7 @@ def test_a_bake_that_runs_is_shown_with_its_phase_its_builder_and_since_when(loo
     status = looked.status()
     assert summary(status) == "no instance waits; 1 bake runs; all well"
     [line] = shown(status)
-    assert line.startswith(f"web: provisioning, builder {BUILDER}, running for 12 minutes, since 20")
+    assert line.startswith(f"web: provisioning, builder {BUILDER}; running for 12 minutes, since 20")
     assert line.endswith("; web-1234abcd-k; rollcall bake --watch web shows it")
     assert answer_of(status)["bakes"] == [looked.around.known_bakes[0]._asdict()]
 
@@ -53,7 +53,7 @@ def test_a_bake_that_runs_is_shown_with_its_phase_its_builder_and_since_when(loo
 def test_of_a_group_that_is_named_only_its_own_bakes_are_shown(looked: Looked) -> None:
     looked.around.known_bakes = (RUNS, RUNS._replace(group="db", name="db-5678abcd-k", image=IMAGE))
     [line] = shown(looked.status("db"))
-    assert f"db: provisioning, image {IMAGE}, running for " in line
+    assert f"db: provisioning, image {IMAGE}; running for " in line
 
 
 def test_where_none_runs_that_is_said_and_where_the_stack_has_none_nothing(looked: Looked, world: World) -> None:

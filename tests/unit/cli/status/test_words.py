@@ -13,6 +13,7 @@ from rollcall.alerting.incident import Incident, IncidentSeverity
 from rollcall_cli.commands.status import show
 from rollcall_cli.screen import PIPE_WIDTH
 from rollcall_cli.status.answer import answer_of
+from rollcall_cli.status.bakes import RunningBake
 from rollcall_cli.status.reading import Gap, Status
 from rollcall_cli.status.surroundings import LastRun, SeenAlarm, SeenQueue
 from rollcall_cli.status.waits import CheckAnswer, SeenCheck, SeenJob, Shown, Step, Wait
@@ -104,6 +105,20 @@ def test_a_group_in_an_emergency_needs_an_operator_and_is_shown_with_the_command
     assert answer_of(status)["in_emergency"] == ["web", "-x"]
     assert "over: rollcall offboard --restore --stack other web" in printed(status, "--stack", "other")
     assert ": rollcall redrive --stack other shows them" in printed(ILL, "--stack", "other")
+
+
+def test_a_long_line_with_a_command_is_broken_between_what_it_says_and_not_within_the_command() -> None:
+    bake = RunningBake("web", "web-1f2e3d4c-20261130T030000", "provisioning", "i-0123456789abcdef0", "", NOW - 300)
+    lines = printed(WELL._replace(bakes=(bake,)), "--stack", "rollcall", terminal=True).splitlines()
+    at = lines.index("bakes")
+    assert lines[at + 1] == "      web: provisioning, builder i-0123456789abcdef0;"
+    assert lines[at + 2].startswith("      running for 5 minutes, since 20")
+    assert lines[at + 3 : at + 5] == [
+        "      web-1f2e3d4c-20261130T030000;",
+        "      rollcall bake --watch --stack rollcall web shows it",
+    ]
+    assert max(map(len, lines[at : at + 5])) <= 80
+    assert "; web-1f2e3d4c-20261130T030000; rollcall" in printed(WELL._replace(bakes=(bake,)))
 
 
 @pytest.mark.parametrize(

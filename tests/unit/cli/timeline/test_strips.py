@@ -74,6 +74,15 @@ def test_what_was_begun_is_named_and_numbered_where_it_began() -> None:
     assert [line.plain for line in strips(many(5), 80, blocks=True)][4].startswith("Instance")
 
 
+@pytest.mark.parametrize("blocks", [True, False])
+def test_what_was_begun_goes_on_in_another_line_and_none_of_it_is_cut(blocks: bool) -> None:
+    marks = [Mark(1000 + 6 * number, number, f"bake of web-{number} (succeeded)") for number in range(1, 21)]
+    lines = [line.plain for line in strips(many(5, marks=marks), 80, blocks=blocks)]
+    named = [line for line in lines if "bake of" in line]
+    assert " ".join(named) == ", ".join(f"{mark.number}: {mark.name}" for mark in marks)
+    assert max(map(len, named)) <= 80
+
+
 def test_a_strip_shows_the_stages_in_their_places() -> None:
     found = shown([record(SERVED, runs=(job("failed"),))], now=100 + 37)
     assert strips(found, 80, blocks=False)[-1].plain.startswith(f"{'i-a':19} rr..XXXXXXgg==========")
