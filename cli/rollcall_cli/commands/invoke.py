@@ -74,7 +74,7 @@ def invoke(
         print_json({"answer": answer.value, "log": readable(answer.log), "outcome": result.words})
         return result.code
     screen = console()
-    for line in readable(answer.log):
+    for line in readable(answer.log, [each.removeprefix("warning: ") for each in result.lines]):
         screen.print(line, soft_wrap=True)
     if not result.lines:  # which say all that a report says
         screen.print(f"answer: {json.dumps(answer.value)}", soft_wrap=True)

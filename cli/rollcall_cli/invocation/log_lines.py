@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 type Json = dict[str, Any]
 
@@ -24,9 +24,17 @@ LEVEL_WIDTH = len("WARNING")
 INDENT = " " * 4
 
 
-def readable(log: str) -> list[str]:
-    """The lines of a log, as Lambda keeps it: without what the runtime writes at each invocation."""
-    return [line for raw in log.splitlines() if (text := raw.strip()) for line in _lines(text)]
+def readable(log: str, said: Collection[str] = ()) -> list[str]:
+    """The lines of a log, as Lambda keeps it: without what the runtime writes at each invocation.
+
+    said: messages that are left out.
+    """
+    return [
+        line
+        for raw in log.splitlines()
+        if (text := raw.strip()) and (_object(text) or {}).get("message") not in said
+        for line in _lines(text)
+    ]
 
 
 def logged_errors(log: str) -> list[str]:

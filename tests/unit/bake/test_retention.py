@@ -137,7 +137,7 @@ def test_a_version_in_use_stays_and_keeps_its_image(changes: dict[str, Any], rea
     number = "9" if "latest" in reason or "fleet-1" in reason else "1"
     assert gone(planned) == ([], [], [])
     assert [(each.id, each.reason) for each in planned.kept] == [
-        (number, reason),
+        (f"version {number}", reason),
         ("ami-1", f"version {number} of the group's launch template names it"),
     ]
 
@@ -155,7 +155,7 @@ def test_a_version_that_an_operator_describes_like_a_bakes_stays_and_keeps_its_i
     planned = plan(versions=[*versions(10, 10), by_hand, *versions(6, default=6)])
     assert gone(planned) == (["1"], [], [])
     kept = {each.id: each.reason for each in planned.kept}
-    assert kept["9"] == "its description is not that of the bake that made its image"
+    assert kept["version 9"] == "its description is not that of the bake that made its image"
     assert kept["ami-1"] == "version 9 of the group's launch template names it"
 
 
@@ -187,7 +187,7 @@ def test_the_version_that_the_group_was_on_before_its_last_roll_out_stays_with_i
     planned = plan(images=[newest, *images(5)], keep=1)
     assert gone(planned)[:2] == (["4", "3", "2", "1"], ["ami-4", "ami-3", "ami-2", "ami-1"])
     assert [(each.id, each.reason) for each in planned.kept] == [
-        ("5", "it is in use: the group was on it before its last roll-out"),
+        ("version 5", "it is in use: the group was on it before its last roll-out"),
         ("ami-5", "version 5 of the group's launch template names it"),
     ]
     failed = image(7, roll_out="failed", tags={FROM_VERSION: "6"})

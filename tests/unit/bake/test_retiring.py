@@ -192,7 +192,7 @@ def test_a_version_that_the_group_goes_back_to_meanwhile_stays_with_its_image() 
     report = retire(aws)
     assert aws.changes[:3] == ["delete versions 3 2", "disable ami-3", "disable ami-2"]
     assert report.kept == (
-        "1 stays: it is in use: the group web",
+        "version 1 stays: it is in use: the group web",
         "ami-1 stays: version 1 of the group's launch template names it",
     )
 

@@ -202,8 +202,15 @@ def test_a_run_that_gave_no_answer_may_have_changed_things(monkeypatch: pytest.M
 def test_a_report_of_old_images_is_read_line_by_line_and_not_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setattr(invoke, "physical_id", lambda *_: "BakeFunction")
-    given = invoke.Answer({"bake": RETIRED, "next": "succeeded"}, "", failed=False)
+    messages = ("ami-1 stays: it is in use", "no right to read fleets", "looked at 3 images")
+    log = "\n".join(json.dumps(LINE | {"message": each}) for each in messages)
+    retired = RETIRED | {"warnings": ["no right to read fleets"]}
+    given = invoke.Answer({"bake": retired, "next": "succeeded"}, log, failed=False)
     monkeypatch.setattr(invoke, "answer_of", lambda *_: given)
     done = run("invoke", "bake", "--payload", "{}", "--foreign")
-    expected = ["deleted version 2: it is old", "ami-1 stays: it is in use", "The run ended well."]
-    assert done.stdout.splitlines() == expected
+    logged, *lines, end = done.stdout.splitlines()
+    assert "looked at 3 images" in logged
+    assert lines == ["deleted version 2: it is old", "ami-1 stays: it is in use", "warning: no right to read fleets"]
+    assert end.startswith("The run ended, and something in it failed")
+    as_json = json.loads(run("invoke", "bake", "--payload", "{}", "--foreign", "--json").stdout)
+    assert len(as_json["log"]) == len(messages), "a program has the whole log"

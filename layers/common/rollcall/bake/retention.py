@@ -64,7 +64,7 @@ class RetentionInput:
 
 
 class Line(NamedTuple):
-    """An image, or a version, and why it goes or stays. id: an image's, or a version's number."""
+    """An image, or a version, and why it goes or stays. id: an image's, or "version" with its number."""
 
     id: str
     reason: str
@@ -210,9 +210,11 @@ def _plan_versions(
         if image not in own:
             orphans += 1
         elif not _is_of_its_bake(version, own[image]):
-            kept.append(Line(version.number, "its description is not that of the bake that made its image"))
+            kept.append(
+                Line(f"version {version.number}", "its description is not that of the bake that made its image")
+            )
         elif reason := in_use.get(version.number, "") or given.uses.versions_unread:
-            kept.append(Line(version.number, f"it is in use: {reason}"))
+            kept.append(Line(f"version {version.number}", f"it is in use: {reason}"))
         else:
             removals.append(VersionRemoval(version.number, image, f"its image {image} is not among the newest"))
     if orphans:
