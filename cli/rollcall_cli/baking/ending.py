@@ -60,7 +60,7 @@ def _lines(execution: BakeExecution, given: Given) -> Iterator[str]:
     state = execution.state
     assert state  # noqa: S101 - it has a result
     yield from _evidence(execution, state, given)
-    if state.result == BakeResult.DRY_RUN:
+    if state.result == BakeResult.DRY_RUN and state.plan:
         yield from _plan(state)
     yield from _next(state, given)
 

@@ -39,8 +39,15 @@ class Lines(ChangeLines["BakeExecution"]):
         return changes(before, now)
 
     def show(self, execution: BakeExecution) -> None:
-        """Show what has changed since the last time, in its cycle, too."""
+        """Show what has changed since the last time, in its cycle, too: the end of a cycle before what comes of it."""
+        is_over = execution.cycle is not None and not execution.cycle.running
+        if is_over:
+            self._show_cycle(execution)
         super().show(execution)
+        if not is_over:
+            self._show_cycle(execution)
+
+    def _show_cycle(self, execution: BakeExecution) -> None:
         if execution.cycle is not None:
             self._cycle.show(execution.cycle)
             self.warned |= self._cycle.warned

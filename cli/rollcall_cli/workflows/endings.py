@@ -88,7 +88,8 @@ def ending_of[E: Execution[Any]](execution: E, kind: Kind[E], given: Given) -> E
     if state is None or state.result is None:
         group = str(execution.request.get("group", ""))
         return Ending(f"The {kind.noun} of group {group!r} FAILED: {error_words(execution)}", (kind.settled,))
-    reason = "" if state.result in kind.plain else without_arns(state.reason)
+    is_said = state.result in kind.plain or (is_refused(state) and state.objections)  # that of a refusal joins theirs
+    reason = "" if is_said else without_arns(state.reason)
     inline, own = (reason, ()) if len(reason) <= INLINE_MAX else ("", (reason,))
     lines = [*own, *objection_lines(state.objections), *kind.lines(execution, given)]
     if execution.status == Status.FAILED and execution.error not in ("", state.result):  # its error is not its result

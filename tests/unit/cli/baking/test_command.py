@@ -264,13 +264,15 @@ def test_the_progress_of_the_cycle_is_shown_as_the_command_for_cycles_shows_it(c
             cycle_state(phase=CyclePhase.ENDED, result=CycleResult.SUCCEEDED, reason="all were verified"), "SUCCEEDED"
         ),
     )
-    command.aws.script = [Turn(ROLLING_OUT), Turn(ROLLING_OUT), Turn(ROLLING_OUT), well()]
+    command.aws.script = [Turn(ROLLING_OUT), Turn(ROLLING_OUT), well()]  # both are over in one reading
     done = command("web")
     assert "UTC: replacing: 4 new, 2 in progress, 4 left, 40 %\n" in done.stderr
     assert "UTC: i-a: its job runs" in done.stderr
     assert "UTC: verifying: " in done.stderr
     assert f"UTC: cycle {CYCLE}\n" in done.stderr
     assert "  Group 'web' is cycled and verified, version 7 -> 8" in done.stdout
+    said = [f"cycle {CYCLE}\n", "replacing: 4 new", "the cycle ended: succeeded", "the bake ended: succeeded"]
+    assert sorted(said, key=done.stderr.index) == said
 
 
 def test_a_cycle_that_aws_does_not_show_yet_is_looked_for_again(command: Command) -> None:
@@ -365,6 +367,14 @@ def test_a_dry_run_has_the_plan_and_is_always_a_new_one(command: Command) -> Non
         "  note: the group is on $Latest",
     ]
     assert [each.startswith("web-") and "-dry-" in each for each in command.aws.runs] == [True]
+
+
+def test_a_dry_run_without_a_plan_says_the_objections_alone(command: Command) -> None:
+    request = {"group": "web", "smoke": "boot", "roll_out": True}
+    done = replace(ended(BakeResult.DRY_RUN, objections=(OBJECTION,)), request=request, plan={})
+    command.aws.script = [Turn(done, "SUCCEEDED")]
+    lines = command("web", "--dry-run", code=ExitCode.REFUSED).stdout.splitlines()
+    assert lines[1:] == [f"  {OBJECTION.what}: {OBJECTION.reason}", f"    remedy: {OBJECTION.remedy}"]
 
 
 def test_as_json_the_answer_is_all_that_stdout_has(command: Command) -> None:

@@ -158,14 +158,16 @@ def test_the_list_as_json_has_null_for_what_is_not_there_and_times_to_the_millis
 
 
 def test_a_refusal_has_every_objection_with_its_remedy(command: Command) -> None:
-    other = Objection("no such version", "version 9 is not there", "name another")
-    refused = command.kind.ended("refused", objections=(OBJECTION, other))
+    other = Objection("no such version", f"version 9 is not there{', nor is another' * 6}", "name another")
+    reason = f"{OBJECTION.reason}; {other.reason}"
+    refused = command.kind.ended("refused", objections=(OBJECTION, other), reason=reason)
     command.aws.script = [Turn(refused, "FAILED", "refused")]
     done = command("web", code=ExitCode.REFUSED)
     before = "changed" if command.kind is CYCLE else "launched"
     assert f"was refused before anything was {before}, for 2 objections." in done.stdout
     for each in (OBJECTION, other):
         assert f"  {each.what}: {each.reason}\n    remedy: {each.remedy}\n" in done.stdout
+        assert done.stdout.count(each.reason) == 1
 
 
 @pytest.mark.parametrize("dry_run", [False, True])
