@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from .instances import InstanceTimeline
-    from .timeline import Timeline
+    from .timeline import Mark, Timeline
 
 NARROWEST, WIDEST = 60, 160  # columns that lines have
 WIDE = 110  # columns from which on an instance's times are beside its strip
@@ -278,9 +278,22 @@ def _marks(sheet: Sheet) -> Iterator[Text]:
     """What was begun, and where in the strips."""
     marks = sheet.shown.marks
     if marks:
-        yield Text(", ".join(f"{mark.number}: {mark.name}" for mark in marks), "dim")
+        yield from _named(marks, sheet.width)
         found = [(sheet.column(mark.time), str(mark.number)) for mark in marks]
         yield Text(" " * (NAME + 1)).append(_placed(found, sheet.strip))
+
+
+def _named(marks: Iterable[Mark], width: int) -> Iterator[Text]:
+    """What the numbers of marks mean, in lines that are broken between two of them."""
+    line = ""
+    for mark in marks:
+        words = f"{mark.number}: {mark.name}"
+        if line and len(f"{line}, {words},") > width:
+            yield Text(f"{line},", "dim")
+            line = words
+        else:
+            line = f"{line}, {words}" if line else words
+    yield Text(line, "dim")
 
 
 def _placed(found: Iterable[tuple[float, str]], width: int) -> str:

@@ -74,6 +74,15 @@ def test_what_was_begun_is_named_and_numbered_where_it_began() -> None:
     assert [line.plain for line in strips(many(5), 80, blocks=True)][4].startswith("Instance")
 
 
+def test_what_was_begun_is_named_in_as_many_lines_as_it_takes() -> None:
+    marks = [Mark(1000.0 + 20 * number, number, f"bake of web ({number}, as the words go)") for number in range(1, 5)]
+    lines = [line.plain for line in strips(many(5, marks=marks), 80, blocks=True)]
+    assert lines[4:6] == [
+        "1: bake of web (1, as the words go), 2: bake of web (2, as the words go),",
+        "3: bake of web (3, as the words go), 4: bake of web (4, as the words go)",
+    ]
+
+
 def test_a_strip_shows_the_stages_in_their_places() -> None:
     found = shown([record(SERVED, runs=(job("failed"),))], now=100 + 37)
     assert strips(found, 80, blocks=False)[-1].plain.startswith(f"{'i-a':19} rr..XXXXXXgg==========")
