@@ -15,7 +15,7 @@ from rollcall_cli.workflows.lines import ChangeLines
 from rollcall_cli.workflows.live_picture import LivePicture, on_terminal
 
 from .picture import picture
-from .words import changes
+from .words import changes, cycle_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,8 +41,8 @@ class Lines(ChangeLines["BakeExecution"]):
     def show(self, execution: BakeExecution) -> None:
         """Show what has changed since the last time, in its cycle, too."""
         super().show(execution)
-        if execution.cycle is not None:
-            self._cycle.show(execution.cycle)
+        if (cycle := cycle_beneath(execution)) is not None:
+            self._cycle.show(cycle)
             self.warned |= self._cycle.warned
 
 
