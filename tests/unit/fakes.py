@@ -57,7 +57,7 @@ from rollcall.telemetry.event_bus import EventBus
 from rollcall.telemetry.reconcile_announcer import RunAnnouncer
 from rollcall.tower.bulk_hosts import BULK_CREATE_MAX, BULK_DELETE_MAX, MadeHosts, NewHost
 from rollcall.tower.client import Tower
-from rollcall.tower.references import Listed
+from rollcall.tower.references import NOT_FOUND_REMEDY, Listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -231,7 +231,7 @@ class FakeTower(Tower):
         if reference in self.ambiguous:
             raise BadSettings(f"inventory {reference!r} is ambiguous", candidates=self.ambiguous[reference])
         if reference not in self.by_reference:
-            raise BadSettings(f"Tower has no inventory {reference!r}")
+            raise BadSettings(f"Tower has no inventory {reference!r} that the token can read: {NOT_FOUND_REMEDY}")
         return self.by_reference[reference]
 
     def project(self, project_id: int) -> Project:
@@ -241,7 +241,7 @@ class FakeTower(Tower):
     def job_template(self, reference: str) -> JobTemplate:
         self._asked("job_template")
         if reference not in self.templates:
-            raise BadSettings(f"Tower has no job template {reference!r}")
+            raise BadSettings(f"Tower has no job template {reference!r} that the token can read: {NOT_FOUND_REMEDY}")
         return self.templates[reference]
 
     def list_inventories(self) -> list[Listed]:

@@ -19,7 +19,7 @@ from rollcall_cli.times import shortly
 from rollcall_cli.workflows import endings
 from rollcall_cli.workflows.endings import ENDED_OUTSIDE, Ending, Kind
 
-from .words import PHASES, base_words, in_tower, job_words, version_words
+from .words import PHASES, base_words, cycle_beneath, in_tower, job_words, version_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -103,8 +103,8 @@ def _evidence(execution: BakeExecution, state: BakeState, given: Given) -> Itera
         yield from _jobs(state)
     if state.result in MADE and state.smoke:
         yield f"smoke test: {state.smoke}"
-    if execution.cycle is not None:
-        cycle = cycle_ending(execution.cycle, given)
+    if (beneath := cycle_beneath(execution)) is not None:
+        cycle = cycle_ending(beneath, given)
         yield cycle.heading
         yield from (f"  {line}" for line in cycle.lines)
     for warning in state.warnings:

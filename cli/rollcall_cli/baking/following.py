@@ -15,7 +15,7 @@ from rollcall_cli.workflows.lines import ChangeLines
 from rollcall_cli.workflows.live_picture import LivePicture, on_terminal
 
 from .picture import picture
-from .words import changes
+from .words import changes, cycle_beneath
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,8 +48,8 @@ class Lines(ChangeLines["BakeExecution"]):
             self._show_cycle(execution)
 
     def _show_cycle(self, execution: BakeExecution) -> None:
-        if execution.cycle is not None:
-            self._cycle.show(execution.cycle)
+        if (cycle := cycle_beneath(execution)) is not None:
+            self._cycle.show(cycle)
             self.warned |= self._cycle.warned
 
 

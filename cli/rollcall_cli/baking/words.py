@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rollcall.bake.state import Phase
+from rollcall.bake.state import OF_ROLL_OUT, Phase
 from rollcall_cli.times import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollcall.bake.state import BakeState
+    from rollcall_cli.cycling.executions import CycleExecution
 
     from .executions import BakeExecution
 
@@ -41,6 +43,15 @@ def changes(before: BakeExecution | None, now: BakeExecution) -> Iterator[str]:
     lines += [_phase_words(now.state)] if said != now.state.phase else []
     lines += [words for of, words in new if PHASES.index(of) >= phase]
     yield from (f"{clock(now.answered)}: {words}" for words in lines)
+
+
+def cycle_beneath(execution: BakeExecution) -> CycleExecution | None:
+    """The cycle of a bake, without the warnings that the bake's own pre-flight has said; None before there is one."""
+    cycle, bake = execution.cycle, execution.state
+    if cycle is None or cycle.state is None or bake is None:
+        return cycle
+    left = tuple(each for each in cycle.state.warnings if f"{OF_ROLL_OUT}{each}" not in bake.warnings)
+    return replace(cycle, state=replace(cycle.state, warnings=left))
 
 
 def _phase_words(state: BakeState) -> str:

@@ -88,7 +88,14 @@ def bake(
     cancel: Annotated[
         bool, typer.Option("--cancel", help="stop the bake that runs; what it launched is terminated")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins or cancels")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="ask nothing before it begins or cancels; where the input is no terminal it begins unasked, and "
+            "--cancel needs this",
+        ),
+    ] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,

@@ -96,7 +96,14 @@ def cycle(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="roll back the cycle that runs, and follow it; see also --on-failure")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before it begins, cancels or rolls back")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            help="ask nothing before it begins, cancels or rolls back; where the input is no terminal it begins "
+            "unasked, and --cancel and --rollback need this",
+        ),
+    ] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,

@@ -30,7 +30,10 @@ def rollback(
         ),
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="show the versions that are kept, and change nothing")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing before the group is cycled")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="ask nothing before the group is cycled; needed where the input is no terminal"),
+    ] = False,
     region: Region = None,
     profile: Profile = None,
     as_json: AsJson = False,

@@ -120,7 +120,7 @@ def mixed_words(mixed: MixedVersions, given: Sequence[str], *, has_cycles: bool)
     """Which versions a group has, and what brings all instances to one, in a line."""
     many = "version" if len(mixed.running) == 1 else "versions"
     versions = " and ".join(filter(None, (", ".join(mixed.running[:-1]), mixed.running[-1])))
-    cycles = command("rollcall", "cycle", *given, *operand(mixed.group))
+    cycles = command("rollcall", "cycle", "--skip-matching", *given, *operand(mixed.group))
     brings = f"{cycles} brings" if has_cycles else "an instance refresh brings"
     return (
         f"{mixed.group}: its instances run {many} {versions}, and it launches {mixed.launches}; {brings} all of them "

@@ -274,7 +274,7 @@ def test_a_retire_job_that_is_not_there_speaks_only_against_a_smoke_test_that_pr
     bake.group(retire_job_template="retire")
     reason, remedy = against(bake, "retire job template")
     assert "rollcall:retire-job-template names no template" in reason
-    assert remedy == "correct the tag, or bake with --smoke boot (tag: smoke=boot)"
+    assert remedy == "correct the tag; or create it, or grant its role, or bake with --smoke boot (tag: smoke=boot)"
 
 
 @pytest.mark.parametrize("named", ["in the input", "in the version"])
@@ -303,10 +303,13 @@ def test_a_parameter_that_may_not_be_read_is_an_objection_and_no_error_of_the_st
 def test_what_names_nothing_is_corrected_where_it_was_named(key: str, tag: str, option: str) -> None:
     bake = world(**{key: "nosuch"})
     what = key.replace("_", " ")
-    assert against(bake, what)[1] == f"correct {option}, or leave it out where the tag {tag} names one"
+    reason, remedy = against(bake, what)
+    assert reason == f"{what} for bakes: Tower has no {what} 'nosuch' that the token can read"
+    otherwise = "or create it, or grant its role"
+    assert remedy == f"correct {option}, or leave it out where the tag {tag} names one; {otherwise}"
     bake = world()
     bake.group(**{f"bake_{key}": "nosuch"})
-    assert against(bake, what)[1] == f"correct the tag {tag}"
+    assert against(bake, what)[1] == f"correct the tag {tag}; {otherwise}"
 
 
 def test_of_an_inventory_that_is_a_groups_it_is_not_said_that_the_job_template_is_fixed_to_another() -> None:
@@ -428,7 +431,7 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
     [
         (_tags(bake="never"), "forbidden", "take the word out of rollcall:bake"),
         (_tags(bake="weekly"), "tags of bake", "written like 'every=sun-03:00@Europe/Berlin smoke=boot'"),
-        (_another_bake_runs, "bake running", "wait for it: rollcall bake --watch web"),
+        (_another_bake_runs, "bake running", "it: rollcall bake --watch web, or cancel it: rollcall bake --cancel web"),
         (_without_cycles, "no cycles", "bake with --no-roll-out (tag: roll-out=false)"),
         (_no_version, "launch template", "give the group a version that is there"),
         (_template_without_tag, "template not allowed", "--resources lt-1 --tags Key=rollcall:bake,Value=true"),

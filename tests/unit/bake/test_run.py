@@ -163,7 +163,8 @@ def test_a_dry_run_says_how_the_group_is_cycled_and_which_old_image_the_new_one_
     bake.group(keep="4", cycle="batch=2")
     bake.aws.known |= {each.id: each for each in images(4)}
     plan = bake.until().plan
-    assert [line.partition(":")[0] for line in plan["removals"]] == ["would disable ami-1"]
+    why = "it is not among the newest 4 of group web, with the one that this bake makes"
+    assert plan["removals"] == [f"would disable ami-1: {why}"]
     assert (plan["instances"], plan["cycle_tag"]) == (bake.aws.groups["web"].desired, "batch=2")
     assert bake.deaths.made == []
 

@@ -20,7 +20,7 @@ from .due import Baked, nothing_new, what_is_new
 from .key_access import key_warnings
 from .preflight_objections import no_group, objections_to
 from .request import CURRENT, Smoke
-from .state import BaseImage
+from .state import OF_ROLL_OUT, BaseImage
 from .template_objections import is_refused
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def judge(given: PreflightInput) -> Preflight:
     found = {(each.what, each.reason): each for each in objections_to(given, details)}
     objections = (*found.values(), *given.roll_out.beside(found.keys()))
     plan = _plan(given, details)
-    warnings = (*plan.notes, *(f"roll-out: {each}" for each in given.roll_out.warnings))
+    warnings = (*plan.notes, *(f"{OF_ROLL_OUT}{each}" for each in given.roll_out.warnings))
     return Preflight(given.request, objections, warnings, plan)
 
 

@@ -69,8 +69,9 @@ def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objecti
         yield Objection("forbidden", f"its tag {BAKE_TAG} says never", f"take the word out of {BAKE_TAG}, if it may be")
     if given.running:
         bakes = listed(given.running)
-        watch = command("rollcall", "bake", "--watch", *operand(name))
-        yield Objection("bake running", f"bake {bakes} of this group goes on", f"wait for it: {watch}")
+        watch, cancel = (command("rollcall", "bake", way, *operand(name)) for way in ("--watch", "--cancel"))
+        remedy = f"wait for it: {watch}, or cancel it: {cancel}"
+        yield Objection("bake running", f"bake {bakes} of this group goes on", remedy)
 
 
 def _rolled_out(given: PreflightInput) -> Iterator[Objection]:

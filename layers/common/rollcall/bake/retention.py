@@ -48,6 +48,7 @@ class RetentionInput:
 
     images: those that bakes of the group made, the newest first. versions: all of the group's launch template, the
     newest first; empty where it has none. uses: of at least the images that candidates() names. keep: images that stay.
+    with_next: whether one of these is the image that a bake is about to make.
     now: epoch seconds. share: the fraction of images, or of versions, that may go in one run. force: whether more may.
     before: the number of the version to go back to, empty where the images' tags say which.
     """
@@ -61,6 +62,7 @@ class RetentionInput:
     share: float
     force: bool = False
     before: str = ""
+    with_next: bool = False
 
 
 class Line(NamedTuple):
@@ -96,15 +98,17 @@ class RetentionPlan:
     stopped: str = ""
 
 
-def candidates(images: Sequence[Image], keep: int) -> list[Image]:
+def candidates(images: Sequence[Image], keep: int, *, with_next: bool = False) -> list[Image]:
     """Those of a group's images that are not among the newest, nor still being made. images: the newest first."""
-    newest = _newest(images, keep)
+    newest = _newest(images, keep - with_next)
     return [each for each in images if each.id not in newest and each.state != PENDING]
 
 
 def plan_retention(given: RetentionInput) -> RetentionPlan:
     """What goes and what stays. It takes time in proportion to images and versions."""
-    newest = _newest(given.images, given.keep)
+    newest = _newest(given.images, given.keep - given.with_next)
+    beyond = f"it is not among the newest {given.keep} of group {given.group}"
+    beyond += ", with the one that this bake makes" if given.with_next else ""
     own = {each.id: each for each in given.images}
     removals, kept_versions = _plan_versions(given, newest, own)
     removed = {each.number for each in removals}
@@ -116,7 +120,7 @@ def plan_retention(given: RetentionInput) -> RetentionPlan:
     for image in given.images:
         if image.id in newest:
             continue
-        line = Line(image.id, f"it is not among the newest {given.keep} of group {given.group}")
+        line = Line(image.id, beyond)
         if reason := _why_kept(given, image, named.get(image.id, "")):
             kept.append(Line(image.id, reason))
         elif image.state == AVAILABLE:

@@ -39,8 +39,8 @@ DISABLED_WORDS = "was disabled; a run at least a day later deregisters it"
 class RetentionRequest(NamedTuple):
     """What is to be retired. template: the group's, as a specification; empty where it has none.
 
-    keep, share, force, before: as RetentionInput has them. as_baked: whether the group's tags do not say keep, so that
-    what the newest image was baked with goes before that. dry_run: whether it is only planned.
+    keep, share, force, before, with_next: as RetentionInput has them. as_baked: whether the group's tags do not say
+    keep, so that what the newest image was baked with goes before that. dry_run: whether it is only planned.
     """
 
     group: str
@@ -51,6 +51,7 @@ class RetentionRequest(NamedTuple):
     dry_run: bool = False
     before: str = ""
     as_baked: bool = False
+    with_next: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Retiring:
     def _given(self, request: RetentionRequest, images: Sequence[Image]) -> RetentionInput:
         """What is decided on; where all images are among the newest nothing else is read."""
         keep = (_baked_with(images) if request.as_baked else None) or request.keep
-        beyond = [each.id for each in candidates(images, keep)]
+        beyond = [each.id for each in candidates(images, keep, with_next=request.with_next)]
         template_id = request.template.get("LaunchTemplateId", "")
         return RetentionInput(
             group=request.group,
@@ -158,6 +159,7 @@ class Retiring:
             share=request.share,
             force=request.force,
             before=request.before,
+            with_next=request.with_next,
         )
 
 

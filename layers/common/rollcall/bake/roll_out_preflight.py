@@ -12,6 +12,7 @@ from rollcall.aws.executions import execution_arn
 from rollcall.domain.objections import Objection
 from rollcall.workflow.invocation import preflight_event
 
+from .state import OF_ROLL_OUT
 from .versioning import cycle_name, roll_out_options
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class RollOutPreflight(NamedTuple):
             if (each.what, each.reason) in own:
                 continue
             yield Objection(
-                f"roll-out: {each.what}",
+                f"{OF_ROLL_OUT}{each.what}",
                 f"its roll-out would be refused: {each.reason}",
                 f"{each.remedy}; or {WITHOUT}",
             )

@@ -186,11 +186,17 @@ class BakeRun:
         if self._seconds_left() < TIME_TO_READ + TIME_NEEDED:
             return ["which old images would go was not read: the rest of pre-flight took too long. Try it again"]
         template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
-        keep = int(state.request["keep"]) - 1
+        asked = RetentionRequest(
+            state.group,
+            template,
+            int(state.request["keep"]),
+            self._bake.share,
+            dry_run=True,
+            before=state.from_version,
+            with_next=True,
+        )
         try:
-            report = self._retiring.retire(
-                RetentionRequest(state.group, template, keep, self._bake.share, dry_run=True, before=state.from_version)
-            )
+            report = self._retiring.retire(asked)
         except RollcallError as error:
             return [cut(f"which old images would go could not be read: {error}")]
         return list(listed_lines([*report.removed, *report.warnings], LISTED_MAX))

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 from rollcall.domain.objections import Objection
 from rollcall.workflow.state_json import listed, named, or_none, state_from_json, state_to_json, texts
 
+OF_ROLL_OUT = "roll-out: "  # before warnings and objections of the cycle that a bake will start
 LISTED_MAX = 40  # lines of any list
 
 type Json = dict[str, Any]

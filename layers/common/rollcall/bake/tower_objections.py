@@ -11,6 +11,7 @@ from rollcall.domain.objections import Objection
 from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
 from rollcall.domain.shell_commands import set_tag_command
 from rollcall.hosts.job_templates import ANOTHER_INVENTORY, limit_objections, retire_objections
+from rollcall.tower.references import NOT_FOUND_REMEDY
 
 from .request import Smoke
 from .tag import BakeTag
@@ -42,7 +43,8 @@ def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
         )
     elif isinstance(template, BadSettings):
         correct = _correction(given.tag, JOB_TEMPLATE_TAG, given.request.job_template, "--job-template")
-        yield Objection("job template", f"job template for bakes: {template}", correct)
+        fact, remedy = _fact_and_remedy(template, correct)
+        yield Objection("job template", f"job template for bakes: {fact}", remedy)
     else:
         yield from _job_template(given, template)
     if given.request.smoke == Smoke.PROVISION:
@@ -61,11 +63,11 @@ def _smoke_test(given: PreflightInput) -> Iterator[Objection]:
         )
         return
     if isinstance(tower.retire, BadSettings):
+        fact, remedy = _fact_and_remedy(tower.retire, "correct the tag")
         yield Objection(
             "retire job template",
-            f"a smoke test that provisions retires its instance, and the tag {RETIRE_TAG} names no template: "
-            f"{tower.retire}",
-            f"correct the tag, or {BOOT}",
+            f"a smoke test that provisions retires its instance, and the tag {RETIRE_TAG} names no template: {fact}",
+            f"{remedy}, or {BOOT}",
         )
     if tower.inventory is None or isinstance(tower.inventory, BadSettings):
         return
@@ -99,6 +101,12 @@ def _correction(tag: BakeTag | BadSettings | None, name: str, value: str, option
     return f"correct {option}, or leave it out where the tag {name} names one"
 
 
+def _fact_and_remedy(error: BadSettings, correct: str) -> tuple[str, str]:
+    """What is wrong with a name, and what to do about it: each says only that. correct: what to correct."""
+    fact = str(error).removesuffix(f": {NOT_FOUND_REMEDY}")
+    return fact, correct if fact == str(error) else f"{correct}; or create it, or grant its role"
+
+
 def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
     inventory = given.tower.inventory
     if inventory is None:
@@ -109,7 +117,8 @@ def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
         )
     elif isinstance(inventory, BadSettings):
         correct = _correction(given.tag, INVENTORY_TAG, given.request.inventory, "--inventory")
-        yield Objection("inventory", f"inventory for bakes: {inventory}", correct)
+        fact, remedy = _fact_and_remedy(inventory, correct)
+        yield Objection("inventory", f"inventory for bakes: {fact}", remedy)
     elif inventory.id in given.tower.of_groups:
         yield Objection(
             "a group's inventory",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REFERENCES_TTL = 60.0  # seconds that inventories and templates are remembered
 ID_PREFIX = "id:"  # before a number in a reference: the id, whatever is named so
 ID_MAX = 2**31 - 1  # of inventories and templates: a PostgreSQL integer
+NOT_FOUND_REMEDY = "correct the tag, create it, or grant its role"
 
 
 class Listed(NamedTuple):
@@ -108,9 +109,7 @@ def _the_one_meant(kind: str, reference: str, listed: Iterable[Json]) -> Json:
         only_id = reference.startswith(ID_PREFIX)
         wanted = f"{kind} {reference!r}" if number is None else f"{kind} with id {number}"
         wanted += "" if only_id or number is None else f" and none that is named {reference!r}"
-        raise BadSettings(
-            f"Tower has no {wanted} that the token can read: correct the tag, create it, or grant its role"
-        )
+        raise BadSettings(f"Tower has no {wanted} that the token can read: {NOT_FOUND_REMEDY}")
     named = " and ".join(f"{organization_of(raw)}/{raw['name']} (id {raw['id']})" for raw in found)
     spelled = " or ".join(f"{ID_PREFIX}{raw['id']}" for raw in found)
     words = f"{kind} {reference!r} is ambiguous: {named}; name the one that is meant as {spelled}"

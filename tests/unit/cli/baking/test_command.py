@@ -130,6 +130,15 @@ def test_of_a_bake_that_was_cancelled_it_says_in_which_phase_and_how_the_group_i
     assert ("to roll it out: rollcall cycle --version 7 web\n" in said) == (IMAGE in said and phase != Phase.RETIRING)
 
 
+def test_a_warning_about_the_roll_out_is_said_once_when_it_is_over(command: Command) -> None:
+    known, new = "whatever deploys this group may set its version back", "an instance is protected"
+    rolled = replace(cycle_state(CyclePhase.ENDED), result=CycleResult.SUCCEEDED, reason="", warnings=(known, new))
+    command.cycles(Turn(rolled, "SUCCEEDED"))
+    command.runs(well(cycle=CYCLE, warnings=(f"roll-out: {known}",)))
+    said = command("web", "--watch").stdout
+    assert (said.count(known), said.count(f"warning: {new}")) == (1, 1)
+
+
 def test_an_image_of_a_cancelled_bake_that_is_in_no_version_yet_says_how_to_get_there(command: Command) -> None:
     command.runs(Turn(replace(STATE, phase=Phase.SMOKE, image_id=IMAGE), "ABORTED", "Cancelled", module.CAUSE))
     said = command("web", "--watch", code=1).stdout

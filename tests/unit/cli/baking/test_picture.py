@@ -144,3 +144,14 @@ def test_there_is_a_picture_only_where_both_streams_are_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: out)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: err)
     assert isinstance(display(), kind)
+
+
+def test_what_the_pre_flight_of_the_bake_warned_of_its_cycle_warns_of_no_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known, new = "whatever deploys this group may set its version back", "an instance is protected"
+    cycle = replace(CYCLE, state=replace(cycle_state(), warnings=(known, new)))
+    lines = Lines()
+    lines.show(replace(with_state(warnings=(f"roll-out: {known}",)), cycle=cycle))
+    said = capsys.readouterr().err
+    assert (said.count(known), said.count(f"warning: {new}")) == (1, 1)
