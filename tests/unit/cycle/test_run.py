@@ -106,7 +106,7 @@ def test_a_group_that_is_to_be_pinned_is_pinned_first(cycle: CycleWorld, monkeyp
 
 
 @pytest.mark.parametrize("to_come", [True, False])
-def test_a_bake_asks_for_the_pre_flight_to_a_version_that_is_yet_to_be_made_and_nobody_else(
+def test_a_bake_asks_for_the_pre_flight_to_a_version_to_come_as_no_other_does(
     cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, *, to_come: bool
 ) -> None:
     asked: list[bool] = []

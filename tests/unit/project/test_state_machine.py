@@ -63,7 +63,7 @@ def test_each_step_of_the_function_is_a_task() -> None:
 def test_a_task_is_tried_again_whatever_fails_and_then_everything_is_put_back(name: str) -> None:
     task = CYCLE.tasks[name]
     assert task["Resource"].endswith(":states:::lambda:invoke")
-    goes_on = name in ("Follow", "Verify", "PutBack")  # a refresh that nobody follows, or a group that is not put back
+    goes_on = name in ("Follow", "Verify", "PutBack")  # a refresh that is not followed, or a group that is not put back
     assert task["Retry"] == ([RETRIED] if goes_on else [DENIED, RETRIED])
     [catch] = task["Catch"]
     assert (catch["ErrorEquals"], catch["ResultPath"]) == (["States.ALL"], "$.error")
