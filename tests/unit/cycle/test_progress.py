@@ -84,12 +84,20 @@ def test_the_seconds_of_a_listed_instance_say_what_they_count_from() -> None:
     ("came_through", "own", "stage", "left"),
     [
         (NOW - 20.5, {}, "warming up", 40),
+        (NOW + 3, {}, "warming up", 60),
         (None, {}, "warming up", None),
         (NOW - 60, {}, "in service", None),
         (NOW - 20, {"InstanceWarmup": 30}, "warming up", 10),
         (NOW - 20, {"InstanceWarmup": 0}, "in service", None),
     ],
-    ids=["the group's", "since when is not known", "over", "the refresh's own", "none"],
+    ids=[
+        "the group's",
+        "it came later than the time of the step",
+        "since when is not known",
+        "over",
+        "the refresh's own",
+        "none",
+    ],
 )
 def test_an_instance_in_service_warms_up_until_aws_counts_it(
     came_through: float | None, own: dict[str, int], stage: str, left: int | None

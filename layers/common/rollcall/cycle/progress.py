@@ -183,7 +183,7 @@ def _listed(member: Member, warmup: float, now: float) -> ListedInstance:
     stage, left = STAGES.get(member.state, member.state), None
     if member.in_service and member.launched is not None and warmup:
         through = member.came_through
-        left = None if through is None else max(0.0, through + warmup - now)
+        left = None if through is None else min(warmup, max(0.0, through + warmup - now))
         stage = WARMING_UP if left is None or left else IN_SERVICE
     return ListedInstance(
         member.instance_id,
