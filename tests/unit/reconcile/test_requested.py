@@ -14,6 +14,7 @@ from rollcall.domain.membership import Membership
 from rollcall.domain.messages import RunOptions
 from rollcall.hosts.ownership import AWS_VISIBILITY_LAG
 from rollcall.reconcile.answer import run_answer
+from rollcall.tower.references import NOT_FOUND_REMEDY
 from unit.fakes import ACCOUNT, REGION, FakeChef
 from unit.world import HOOK, World
 
@@ -189,7 +190,10 @@ def test_an_instance_of_a_group_that_cannot_be_read_is_not_settled(world: World)
     for each in ("i-db", "i-old"):
         said = answer(world, each)
         assert not said.settled
-        assert said.reason == "group 'db': tag rollcall:inventory: Tower has no inventory 'misspelt'"
+        assert said.reason == (
+            "group 'db': tag rollcall:inventory: Tower has no inventory 'misspelt' that the token can read: "
+            f"{NOT_FOUND_REMEDY}"
+        )
     assert answer(world, "i-gone").settled
 
 
