@@ -73,6 +73,19 @@ class _Asking(asyncio.Protocol):
             self.answered.exception()  # its receiver may have gone meanwhile, which is no error of its own
 
 
+async def stop_listening(server: asyncio.Server) -> None:
+    """Take no more connections. One that was accepted a moment ago is served.
+
+    asyncio makes its transport in a task of its own: a server that is closed before that leaves it open (AssertionError
+    in Server._attach, CPython 3.13.0).
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    await asyncio.sleep(0)  # the tasks that were begun run
+    server.close()
+
+
 def read_answer(received: bytes) -> Answer | None:
     """What has come as an answer, None while it is not whole. Raises ValueError for what is none."""
     head, end, body = received.partition(END_OF_HEAD)

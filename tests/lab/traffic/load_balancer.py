@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lab.aws.control import FoundTarget, TargetRecord
-from lab.traffic.exchange import HERE, Answer, Answering, ask
+from lab.traffic.exchange import HERE, Answer, Answering, ask, stop_listening
 from lab.traffic.health import Health, HealthCheck, HealthSample, Outcome
 
 IDLE_TIMEOUT = 60.0
@@ -90,7 +90,7 @@ class LoadBalancer:
 
     async def close(self) -> None:
         """Take no more requests, break off those in hand, and check nothing any more."""
-        self._server.close()
+        await stop_listening(self._server)
         ending = [*self._requests, *(each.checks for each in self._targets.values() if each.checks)]
         for task in ending:
             task.cancel()

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 
 from lab.aws.control import Machine
 from lab.tower.embedded import JobRecord
-from lab.traffic.exchange import HERE, Answer, Answering
+from lab.traffic.exchange import HERE, Answer, Answering, stop_listening
 from lab.traffic.health import HEALTH_PATH
 
 
@@ -156,7 +156,7 @@ class Services:
                 self._services[machine.instance_id] = _Service(machine, *_reserve(0))
         gone = [each for instance_id, each in self._services.items() if instance_id not in known]
         for service in gone:
-            self._stop(service)
+            await self._stop(service)
         jobs = self._read_jobs(known.values())
         for machine in known.values():
             await self._follow(self._services[machine.instance_id], machine, jobs, now)
@@ -179,7 +179,7 @@ class Services:
         if service.up is not None and now >= service.up and self._behaviour(machine.instance_id).listens:
             await self._listen(service)
         else:
-            self._stop(service)
+            await self._stop(service)
 
     async def _listen(self, service: _Service) -> None:
         reserved, service.reserved = service.reserved, None
@@ -193,18 +193,18 @@ class Services:
             lambda: Answering(handle, service.requests), sock=reserved
         )
 
-    def _stop(self, service: _Service) -> None:
+    async def _stop(self, service: _Service) -> None:
         """Refuse connections from now on; what is in hand is answered."""
         if service.server is None:
             return
-        service.server.close()
+        await stop_listening(service.server)
         service.server = None
         service.reserved, _ = _reserve(service.port)
 
     async def close(self) -> None:
         """Stop all services, once they have answered what they have in hand."""
         for service in self._services.values():
-            self._stop(service)
+            await self._stop(service)
             await asyncio.gather(*service.requests, return_exceptions=True)
             if service.reserved:
                 service.reserved.close()
