@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
+
+    from .starting import Due, StartOutcome
 
 type Json = dict[str, Any]
 
 
-class Due(Protocol):
-    """What is due. name: of its execution. why: in words."""
-
-    @property
-    def group(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def why(self) -> str: ...
-
-
-class Outcome(Protocol):
-    """What came of it. waiting: what is due while something else is at work on its group. errors: by their subject."""
-
-    @property
-    def started(self) -> Sequence[Due]: ...
-    @property
-    def waiting(self) -> Sequence[Due]: ...
-    @property
-    def errors(self) -> Mapping[str, Exception]: ...
-
-
-def due_entries(noun: str, outcome: Outcome, *, dry_run: bool) -> Iterator[Json]:
+def due_entries(noun: str, outcome: StartOutcome[Any], *, dry_run: bool) -> Iterator[Json]:
     """An entry for each that is due, and for what failed. noun: "bake" or "cycle". dry_run: nothing was started."""
     for each in outcome.started:
         yield _entry(noun, each, "would start" if dry_run else "started")

@@ -23,7 +23,10 @@ LEAST_TIME = 15.0  # seconds of an invocation that one group may need, so that t
 
 
 class Due(Protocol):
-    """An execution that is due. name: its own. request: its input. is_last: the next run may find it too late."""
+    """An execution that is due. name: its own. request: its input. is_last: the next run may find it too late.
+
+    why: it is due, in words.
+    """
 
     @property
     def group(self) -> str: ...
@@ -33,6 +36,8 @@ class Due(Protocol):
     def request(self) -> Mapping[str, Any]: ...
     @property
     def is_last(self) -> bool: ...
+    @property
+    def why(self) -> str: ...
 
 
 @dataclass
