@@ -120,6 +120,8 @@ def test_a_call_is_refused_where_the_role_does_not_allow_it_and_only_while_it_is
     assert refused == Use("ec2:RunInstances", f"{EC2}:{ACCOUNT}:instance/*", allowed=False, sid="")
     with pytest.raises(ValueError, match="not what it is about"):
         lab.aws.rights.watch("none")
+    lab.aws.end_faults()
+    assert make(UNTAGGED) == [""]
 
 
 def test_the_tags_of_a_resource_and_the_action_that_makes_it_decide(lab: Lab, calls: tuple[Function, Calls]) -> None:

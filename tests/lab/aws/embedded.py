@@ -411,7 +411,10 @@ class EmbeddedAws:
         self._control("DELETE", "idle-environments")
 
     def end_faults(self) -> None:
-        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced."""
+        """Nothing is wrong any more: every event is delivered, no call is refused, no instance is hidden or forced.
+
+        Nor are calls judged any more: what was watched for one test would refuse the next one's calls.
+        """
         self.drop_events()
         self.hide()
         self.deny(None)
@@ -423,6 +426,7 @@ class EmbeddedAws:
         self._control("DELETE", "launch-limits")
         self.images.clear()
         self.lack()
+        self.rights.leave()
         self.rule_refreshes()
 
     def function_log(self, function_name: str) -> str:
