@@ -8,7 +8,7 @@ from .exit_codes import ExitCode
 
 
 def main() -> None:
-    """Runs the command. Ctrl-C while its modules are loaded, which takes a second, ends it like later on."""
+    """Runs the command. Ctrl-C while its modules are loaded, which takes half a second, ends it like later on."""
     try:
         from .main import app
 

@@ -2,50 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from rollcall import __version__
 
-from .commands.bake import bake
-from .commands.cycle import cycle
-from .commands.doctor import doctor
-from .commands.history import history
-from .commands.invoke import invoke
-from .commands.offboard import offboard
-from .commands.onboard import onboard
-from .commands.reconcile import reconcile
-from .commands.redrive import redrive
-from .commands.release import release
-from .commands.rollback import rollback
-from .commands.status import status
-from .commands.uninstall_check import uninstall_check
 from .running import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .exit_codes import ExitCode
 
-COMMANDS: dict[str, tuple[Callable[..., ExitCode], str]] = {  # in the list of all commands with these words
-    "bake": (bake, "make a new image for a group, and cycle the group to it"),
-    "cycle": (cycle, "replace every instance of a group, without downtime, and verify it"),
-    "doctor": (doctor, "what is set up wrongly, with the remedies"),
-    "history": (history, "when instances came, were provisioned, and left"),
-    "invoke": (invoke, "run one function by hand, and read its log"),
-    "offboard": (offboard, "take a group out; or let it through in an emergency"),
-    "onboard": (onboard, "take a group in, in the safe order"),
-    "reconcile": (reconcile, "make Tower and EC2 agree now"),
-    "redrive": (redrive, "dead letters: show, send back, delete"),
-    "release": (release, "end the provisioning circuit breaker of a group"),
-    "rollback": (rollback, "cycle a group back to a version that bakes have kept"),
-    "status": (status, "what every instance that waits is waiting for"),
-    "uninstall-check": (uninstall_check, "hooks to take away before the stack is deleted"),
+COMMANDS = {  # in the list of all commands with these words
+    "bake": "make a new image for a group, and cycle the group to it",
+    "cycle": "replace every instance of a group, without downtime, and verify it",
+    "doctor": "what is set up wrongly, with the remedies",
+    "history": "when instances came, were provisioned, and left",
+    "invoke": "run one function by hand, and read its log",
+    "offboard": "take a group out; or let it through in an emergency",
+    "onboard": "take a group in, in the safe order",
+    "reconcile": "make Tower and EC2 agree now",
+    "redrive": "dead letters: show, send back, delete",
+    "release": "end the provisioning circuit breaker of a group",
+    "rollback": "cycle a group back to a version that bakes have kept",
+    "status": "what every instance that waits is waiting for",
+    "uninstall-check": "hooks to take away before the stack is deleted",
 }
+
+
+def command_of(name: str) -> Callable[..., ExitCode]:
+    """The function of one of COMMANDS, as its file has it."""
+    function = name.replace("-", "_")
+    command: Callable[..., ExitCode] = getattr(import_module(f".commands.{function}", __package__), function)
+    return command
+
+
+class CommandFiles(Mapping[str, Any]):
+    """The commands as typer runs them, by name. One is loaded once it is asked for: all take three times as long."""
+
+    def __getitem__(self, name: str) -> Any:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(name, short_help=COMMANDS[name])(ending(command_of(name)))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Commands(typer.core.TyperGroup):
+    """The group of all commands, which lists them without loading any."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands: Any = CommandFiles()
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The commands' names, as the help lists them."""
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 app = typer.Typer(
     name="rollcall",
+    cls=Commands,
     help="Keeps Ansible Tower true to EC2 Auto Scaling: look at a deployed stack, and act on it.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -67,7 +98,3 @@ def main(
     ] = False,
 ) -> None:
     pass
-
-
-for name, (command, words) in COMMANDS.items():
-    app.command(name, short_help=words)(ending(command))
