@@ -70,9 +70,10 @@ test-stack: setup ## the tests on the deployed stack that make test leaves out
 	@echo "Twelve minutes: these tests wait as Auto Scaling and Tower would"
 	pytest $(SIDE_BY_SIDE) --numprocesses 9 -m "stack and not story" tests/stack
 
-# What CI runs beside test-stack: it takes what those leave of the processor, for they have deadlines.
+# What CI runs beside test-stack: it takes what those leave of the processor, for they have deadlines. What takes all
+# cores is last: it goes on when those have ended.
 beside-stack: setup ## all that CI runs beside test-stack
-	@nice $(MAKE) --no-print-directory --output-sync=target test-properties ansible-truth lint build wheel docs
+	@nice $(MAKE) --no-print-directory --output-sync=target lint build wheel docs ansible-truth test-properties
 
 test-properties: setup ## properties on more examples, and what else is thorough, two minutes
 	pytest --numprocesses 2 --dist loadfile --hypothesis-profile thorough -m "thorough or hypothesis" tests/unit

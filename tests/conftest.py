@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 
 # Examples of a property; a test that wants more or fewer says so as a multiple of what holds here. CI runs both.
 settings.register_profile("quick", max_examples=6, deadline=None, derandomize=True)
-settings.register_profile("thorough", max_examples=50, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")
 
 STACK = "tests/stack/"

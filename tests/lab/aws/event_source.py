@@ -21,7 +21,7 @@ from lab.aws.recursion import MAX_ROUNDS, next_header, rounds
 
 logger = logging.getLogger(__name__)
 
-TICK = 0.02
+TICK = 0.05
 """Seconds between two looks at the queues."""
 MESSAGES_A_RECEIVE = 10
 """The most that a ReceiveMessage call returns."""

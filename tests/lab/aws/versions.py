@@ -138,7 +138,8 @@ def _delete(request: Record) -> Record:
             left.append({**about, "ResponseError": error})
         else:
             deleted.append(about)
-            template["Versions"].remove(by_number[number])
+            del by_number[number]
+    template["Versions"][:] = by_number.values()
     template["LatestVersionNumber"] = max(each["VersionNumber"] for each in template["Versions"])
     return {
         "SuccessfullyDeletedLaunchTemplateVersions": deleted,
