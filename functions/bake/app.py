@@ -6,7 +6,6 @@ instances whose time is over are terminated, images and versions beyond those th
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,16 @@ import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
 from rollcall.bake.invocation import RETIRE, RETIRE_OTHERS, SWEEP, read_invocation
 from rollcall.bake.run import BakeRun
+from rollcall.bake.versioning import roll_out
 from rollcall.domain.bake_settings import read_bake_settings
 from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.bake_announcer import BakeAnnouncer
+from rollcall.workflow.answer import machine_state
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from rollcall.bake.answer import StepAnswer
+    from rollcall.bake.news import BakeAnswer
     from rollcall.workflow.invocation import Invocation
 
 announcer = BakeAnnouncer("bake")
@@ -66,23 +67,14 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     return _as_state(answer)
 
 
-def _retired(run: BakeRun, fields: dict[str, Any]) -> StepAnswer:
+def _retired(run: BakeRun, fields: dict[str, Any]) -> BakeAnswer:
     return run.retire(fields["group"], dry_run=fields.get("dry_run") is True, force=fields.get("force") is True)
 
 
-def _answer(run: BakeRun, invoked: Invocation) -> StepAnswer:
+def _answer(run: BakeRun, invoked: Invocation) -> BakeAnswer:
     fields = invoked.fields
     return run.step(invoked.step, fields) if invoked.step else run.settle(fields)
 
 
-def _as_state(answer: StepAnswer) -> dict[str, Any]:
-    """The state machine's whole state. error: of a task that it catches; a wait is in whole seconds, as it takes it."""
-    return {
-        "bake": answer.state.to_json(),
-        "next": answer.next,
-        "wait": math.ceil(answer.wait),
-        "error": {},
-        "cause": answer.state.reason,
-        "cycle_name": answer.cycle_name,
-        "cycle_input": dict(answer.cycle_input),
-    }
+def _as_state(answer: BakeAnswer) -> dict[str, Any]:
+    return machine_state("bake", answer) | roll_out(answer)

@@ -5,22 +5,21 @@ The steps are rollcall.cycle.run, the machine is statemachines/cycle.asl.json.
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
-from rollcall.cycle.invocation import read_invocation
-from rollcall.cycle.run import CycleRun, require_settled
+from rollcall.cycle.ending import require_settled
+from rollcall.cycle.run import STEPS, CycleRun
 from rollcall.runtime.installation import chef, installation
 from rollcall.telemetry.cycle_announcer import CycleAnnouncer
+from rollcall.workflow.answer import machine_state
+from rollcall.workflow.invocation import read_invocation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    from rollcall.cycle.run import StepAnswer
 
 announcer = CycleAnnouncer("cycle")
 
@@ -31,7 +30,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
 
     Errors are raised: the state machine tries a step again, and Lambda an event.
     """
-    invoked = read_invocation(event)
+    invoked = read_invocation(event, STEPS)
     here = installation(context)
     run = CycleRun(
         here.settings,
@@ -47,15 +46,4 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         announcer.announce_step(answer, invoked.execution)
         if not invoked.step:
             require_settled(answer)
-    return _as_state(answer)
-
-
-def _as_state(answer: StepAnswer) -> dict[str, Any]:
-    """The state machine's whole state. error: of a task that it catches; a wait is in whole seconds, as it takes it."""
-    return {
-        "cycle": answer.state.to_json(),
-        "next": answer.next,
-        "wait": math.ceil(answer.wait),
-        "error": {},
-        "cause": answer.state.reason,
-    }
+    return machine_state("cycle", answer)

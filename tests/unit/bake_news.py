@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import replace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.bake.answer import StepAnswer
-from rollcall.bake.news import BakeEvent, BakeNews
+from rollcall.bake.news import BakeAnswer, BakeEvent, BakeNews
 from rollcall.bake.state import BakeResult, BakeState, BaseImage, Phase
+from rollcall.workflow.answer import StepAnswer
 from rollcall.workflow.names import bake_id_of
 from unit.fakes import ACCOUNT, REGION
 
@@ -73,13 +73,13 @@ ENDED: Mapping[BakeEvent, Mapping[str, Any]] = {  # what the state is when a bak
 }
 
 
-def bake_answer(kind: BakeEvent, image: str = "", words: str = "", **changes: Any) -> StepAnswer:
+def bake_answer(kind: BakeEvent, image: str = "", words: str = "", **changes: Any) -> BakeAnswer:
     """A step that has this to publish. changes: of the bake's state."""
     state = replace(STATE, **changes)
     return StepAnswer(state, "retain", news=(BakeNews(kind, state, image, words),))
 
 
-def bake_ended(kind: BakeEvent) -> StepAnswer:
+def bake_ended(kind: BakeEvent) -> BakeAnswer:
     """The step of a bake that came to an image, or the last of one that failed 1,860 s after it was started."""
     answer = bake_answer(kind, **ENDED[kind])
     return answer._replace(next="roll_out" if kind == BakeEvent.BAKED else "failed")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import replace
 from typing import TYPE_CHECKING, Any
 
-from rollcall.cycle.news import CycleEvent, CycleNews
-from rollcall.cycle.run import StepAnswer
+from rollcall.cycle.news import CycleAnswer, CycleEvent, CycleNews
 from rollcall.cycle.state import CycleResult, CycleState, CycleVerdict, EndedBy, ListedInstance, Phase, Since
+from rollcall.workflow.answer import StepAnswer
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ STATE = CycleState(
 )
 
 
-def answer_of(kind: CycleEvent, **changes: Any) -> StepAnswer:
+def answer_of(kind: CycleEvent, **changes: Any) -> CycleAnswer:
     """A step that has this to publish. changes: of the cycle's state."""
     state = replace(STATE, **changes)
     return StepAnswer(state, "wait", news=(CycleNews(kind, state),))
@@ -98,7 +98,7 @@ ENDED: Mapping[CycleEvent, Mapping[str, Any]] = {  # what the state is when a cy
 }
 
 
-def ended(kind: CycleEvent) -> StepAnswer:
+def ended(kind: CycleEvent) -> CycleAnswer:
     """The last step of a cycle that ended so, 930 s after it was started."""
     last = answer_of(kind, phase=Phase.ENDED, ended=STATE.execution_started + 930.0, **ENDED[kind])
     return last._replace(next="succeeded" if kind == CycleEvent.SUCCEEDED else "failed")

@@ -20,6 +20,7 @@ from rollcall.bake.observer import PreflightObserver
 from rollcall.bake.roll_out_preflight import RollOutPreflight
 from rollcall.bake.run import BakeRun
 from rollcall.bake.state import BakeState
+from rollcall.bake.versioning import roll_out
 from rollcall.domain.bake_settings import BakeSettings
 from rollcall.domain.bake_tags import BAKE_ID, BAKE_ROLE, MADE_BY, TEMPLATE_TAG
 from rollcall.domain.errors import AwsDenied
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.images import Image
     from rollcall.aws.template_users import TemplateUser
-    from rollcall.bake.answer import StepAnswer
+    from rollcall.bake.news import BakeAnswer
     from rollcall.domain.errors import Kept
     from rollcall.domain.instances import Instance
     from rollcall.domain.inventories import DumpedHost, Host, Inventory
@@ -292,7 +293,7 @@ class BakeWorld:
         self.rolls_out = "succeeded"
         self.steps: list[str] = []
         self.state: dict[str, Any] = {}
-        self.answers: list[StepAnswer] = []
+        self.answers: list[BakeAnswer] = []
         self.tower.add_inventory("prod")
         self.tower.add_inventory("builders")
         self.tower.add_template("provision")
@@ -359,7 +360,7 @@ class BakeWorld:
 
     # The state machine
 
-    def step(self, name: str, error: Mapping[str, str] | None = None) -> StepAnswer:
+    def step(self, name: str, error: Mapping[str, str] | None = None) -> BakeAnswer:
         """Take a step as the state machine does: what it answers is kept only if the function did not die."""
         started = datetime.fromtimestamp(self.began, UTC).isoformat()
         execution = {"id": EXECUTION, "name": EXECUTION.rpartition(":")[2], "started": started}
@@ -394,7 +395,7 @@ class BakeWorld:
 
     def _rolled_out(self) -> Mapping[str, str]:
         """What the task of the nested execution is caught with; nothing where that went well."""
-        name = self.answers[-1].cycle_name
+        name = roll_out(self.answers[-1])["cycle_name"]
         result = self.rolls_out.removesuffix(BY_HAND)
         by = "operator" if self.rolls_out.endswith(BY_HAND) else ""
         cycle = {"phase": "ended", "result": result, "reason": "it went so", "ended_by": by}

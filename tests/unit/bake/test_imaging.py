@@ -12,7 +12,7 @@ from rollcall.domain.bake_tags import BAKE_ID
 from unit.bake.baked import NOW, FakeBakeAws, FunctionDiedError, image, state
 
 if TYPE_CHECKING:
-    from rollcall.bake.answer import StepAnswer
+    from rollcall.bake.news import BakeAnswer
 
 NAME = "rollcall-web-20270115T080000-0123456789ab"
 
@@ -96,7 +96,7 @@ def test_one_whose_id_was_lost_and_that_aws_does_not_show_yet_is_waited_for() ->
     assert aws.changes == [f"create {NAME}"]
 
 
-def over(answer: StepAnswer) -> str:
+def over(answer: BakeAnswer) -> str:
     assert (answer.next, answer.state.result) == ("put_back", BakeResult.FAILED)
     return answer.state.reason
 

@@ -10,6 +10,7 @@ import pytest
 from rollcall.aws.execution_history import ExecutionHistory
 from rollcall.bake.recording import Recording, RollOut, read_roll_out
 from rollcall.bake.state import BakeResult
+from rollcall.bake.versioning import roll_out
 from rollcall.domain.errors import AwsDenied, AwsRejected
 from unit.bake.baked import NOW, FakeBakeAws, image, state, version
 
@@ -142,8 +143,10 @@ def test_one_that_still_runs_and_is_followed_no_further_is_followed_again() -> N
     history.over = False
     again = record(aws, history, None, failed("States.Timeout", ""))
     assert (again.next, again.wait, again.state.result, aws.changes) == ("roll_out", 300.0, None, [])
-    assert again.cycle_name == CYCLE.rpartition(":")[2]
-    assert again.cycle_input == {"group": "web", "launch_template_version": "2"}
+    assert roll_out(again) == {
+        "cycle_name": CYCLE.rpartition(":")[2],
+        "cycle_input": {"group": "web", "launch_template_version": "2"},
+    }
 
 
 def test_of_one_that_may_go_on_and_cannot_be_read_nothing_is_recorded_and_the_default_version_stays() -> None:

@@ -10,11 +10,11 @@ from rollcall.bake.request import read_request
 from rollcall.bake.roll_out_preflight import RollOutPreflight, roll_out_preflight
 from rollcall.bake.state import BakeState
 from rollcall.bake.versioning import cycle_input, cycle_name
-from rollcall.cycle.invocation import read_invocation
 from rollcall.cycle.request import read_request as read_cycle_request
+from rollcall.cycle.run import STEPS
 from rollcall.cycle.state import CycleState
 from rollcall.domain.objections import Objection
-from rollcall.workflow.invocation import VERSION_TO_COME
+from rollcall.workflow.invocation import VERSION_TO_COME, read_invocation
 from rollcall.workflow.names import is_of_bake
 
 from .bake_world import CYCLES
@@ -49,7 +49,7 @@ def test_what_is_asked_is_a_dry_run_of_the_very_cycle_that_will_roll_out_but_for
     functions = FakeFunctions()
     asked(functions, pin=True)
     [event] = functions.asked
-    invoked = read_invocation(event)
+    invoked = read_invocation(event, STEPS)
     assert (invoked.step, event[VERSION_TO_COME]) == ("preflight", True)
     name = cycle_name(STATE)
     assert event["execution"]["id"] == f"{CYCLES.replace(':stateMachine:', ':execution:')}:{name}"

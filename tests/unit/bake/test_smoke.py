@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rollcall.aws.launch_templates import TemplateVersion
-from rollcall.bake.answer import StepAnswer
 from rollcall.bake.launching import INSTANCE_VISIBLE_AFTER
+from rollcall.bake.news import BakeAnswer
 from rollcall.bake.smoke import BOOT_MAX, SmokeTest
 from rollcall.bake.smoke_jobs import SmokeJobs
 from rollcall.bake.state import BakeResult, BakeState, Phase
@@ -72,7 +72,7 @@ class Trial:
         )
         self.chef: FakeChef | None = None
 
-    def round(self, seconds: float = 0.0) -> StepAnswer:
+    def round(self, seconds: float = 0.0) -> BakeAnswer:
         """The next round, so many seconds later."""
         self.world.clock.now += seconds
         world = self.world
@@ -81,7 +81,7 @@ class Trial:
         self.state = BakeState.from_json(answer.state.to_json())
         return answer
 
-    def booted(self) -> StepAnswer:
+    def booted(self) -> BakeAnswer:
         """The round in which both status checks have passed."""
         self.round()
         self.fleet.passing = {"i-1"}
@@ -96,7 +96,7 @@ class Trial:
         return self.aws.known["ami-9"].tags[SMOKE]
 
 
-def failed(answer: StepAnswer) -> str:
+def failed(answer: BakeAnswer) -> str:
     assert (answer.next, answer.state.result, answer.state.smoke) == ("put_back", BakeResult.FAILED, "failed")
     return answer.state.reason
 

@@ -9,7 +9,7 @@ import pytest
 from rollcall.aws.launch_templates import TemplateVersion
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.state import BakeResult, Phase
-from rollcall.bake.versioning import Versioning, cycle_name, version_changes
+from rollcall.bake.versioning import Versioning, cycle_name, roll_out, version_changes
 from unit.bake.baked import NOW, TEMPLATE, FakeBakeAws, FunctionDiedError, image, on_version, state, version
 
 IMAGE = image(9)
@@ -35,8 +35,10 @@ def test_the_version_is_the_groups_with_the_image_and_goes_to_the_cycle() -> Non
     assert aws.made_versions["2"].description == DESCRIPTION
     assert aws.changes[1:] == ["tag ami-9 snap-9 {'rollcall:version': '2'}"]
     assert (answer.next, answer.state.version, answer.state.phase) == ("roll_out", "2", Phase.ROLLING_OUT)
-    assert answer.cycle_name == answer.state.cycle == cycle_name(state())
-    assert answer.cycle_input == {"group": "web", "launch_template_version": "2"}
+    assert roll_out(answer) == {
+        "cycle_name": cycle_name(state()),
+        "cycle_input": {"group": "web", "launch_template_version": "2"},
+    }
     assert [(each.kind, each.image) for each in answer.news] == [(BakeEvent.BAKED, "ami-9")]
 
 
@@ -45,7 +47,8 @@ def test_without_a_roll_out_the_version_says_so_and_is_recorded(asked: bool, rol
     aws = cloud(on="$Default")
     answer = made(aws, rolls_out=rolls_out, request={"group": "web", "roll_out": asked, "pin": True})
     assert aws.made_versions["2"].description == f"{DESCRIPTION} not rolled out"
-    assert (answer.next, answer.cycle_name, answer.state.cycle) == ("record", "", "")
+    assert (answer.next, answer.state.cycle) == ("record", "")
+    assert roll_out(answer) == {"cycle_name": "", "cycle_input": {}}
     assert aws.made_versions["1"].is_default
 
 
@@ -110,7 +113,7 @@ def test_the_default_version_moves_only_for_a_group_on_it_and_if_asked(on: str, 
     aws = cloud(on=on)
     answer = made(aws, request={"group": "web", "pin": pin})
     assert aws.made_versions["2"].is_default is moves
-    assert answer.cycle_input.get("pin", False) is pin
+    assert roll_out(answer)["cycle_input"].get("pin", False) is pin
 
 
 @pytest.mark.parametrize("after", [False, True])

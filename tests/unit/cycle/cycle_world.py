@@ -22,8 +22,7 @@ from unit.fakes import ACCOUNT, REGION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.cycle.news import CycleEvent
-    from rollcall.cycle.run import StepAnswer
+    from rollcall.cycle.news import CycleAnswer, CycleEvent
     from unit.world import World
 
 TEMPLATE = "lt-1"
@@ -202,7 +201,7 @@ class CycleWorld:
         }
         return CycleState("web", **(known | own))
 
-    def step(self, name: str, state: CycleState, **event: Any) -> StepAnswer:
+    def step(self, name: str, state: CycleState, **event: Any) -> CycleAnswer:
         """What a step answers, in a function that knows nothing of the steps before; through JSON, as it is carried."""
         run = self._run()
         execution = {"id": EXECUTION, "name": self.execution_name, "started": self.started}
@@ -211,9 +210,16 @@ class CycleWorld:
         self.history.output = {"cycle": answer.state.to_json()}
         return answer
 
-    def settle(self, status: str, given: str = '{"group": "web"}') -> StepAnswer:
-        """What comes of an event about an execution that ended so. given: its input."""
-        detail = {"executionArn": EXECUTION, "status": status, "input": given}
+    def settle(self, status: str, given: str = '{"group": "web"}', stopped: float | None = None) -> CycleAnswer:
+        """What comes of an event about an execution that ended so. given: its input. stopped: when, if not now."""
+        now = self.world.clock.now
+        detail = {
+            "executionArn": EXECUTION,
+            "status": status,
+            "startDate": 1000 * now,
+            "stopDate": 1000 * (now if stopped is None else stopped),
+            "input": given,
+        }
         answer = self._run().settle(detail)
         self.published += [each.kind for each in answer.news]
         return answer

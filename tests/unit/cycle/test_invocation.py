@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from rollcall.aws.executions import Execution
-from rollcall.cycle.invocation import STEPS, read_invocation
+from rollcall.cycle.run import STEPS
 from rollcall.domain.errors import BadEvent
-from rollcall.workflow.invocation import ENDED, execution_name, settling_event
+from rollcall.workflow.invocation import ENDED, execution_name, read_invocation, settling_event
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:cycles:web-2b1d6f0a-v7"
 NAME = "web-2b1d6f0a-v7"
@@ -26,14 +26,14 @@ STOPPED: dict[str, Any] = {
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_is_read_with_all_that_came_with_it(step: str) -> None:
     event = STEP | {"step": step}
-    assert read_invocation(event) == (step, event, ARN)
+    assert read_invocation(event, STEPS) == (step, event, ARN)
 
 
 @pytest.mark.parametrize(
     "path", sorted((Path(__file__).parents[3] / "events").glob("cycle-*.json")), ids=lambda p: p.stem
 )
 def test_a_sample_is_the_step_that_it_is_named_after(path: Path) -> None:
-    read = read_invocation(json.loads(path.read_text()))
+    read = read_invocation(json.loads(path.read_text()), STEPS)
     assert read.step == path.stem.removeprefix("cycle-").replace("-", "_")
     assert execution_name(read.execution) == read.fields["execution"]["name"]
 
@@ -41,7 +41,7 @@ def test_a_sample_is_the_step_that_it_is_named_after(path: Path) -> None:
 @pytest.mark.parametrize("status", ENDED)
 def test_an_execution_that_was_stopped_is_read(status: str) -> None:
     event = STOPPED | {"detail": STOPPED["detail"] | {"status": status}}
-    assert read_invocation(event) == ("", event["detail"], ARN)
+    assert read_invocation(event, STEPS) == ("", event["detail"], ARN)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ def test_an_execution_that_was_stopped_is_read(status: str) -> None:
 )
 def test_anything_else_says_what_is_wrong_with_it(event: object, words: str) -> None:
     with pytest.raises(BadEvent, match=words):
-        read_invocation(event)
+        read_invocation(event, STEPS)
 
 
 def test_what_reconcile_sends_is_read_as_what_eventbridge_sends() -> None:
     execution = Execution(ARN, execution_name(ARN), "ABORTED", 1.0, 2.0, {"group": "web"})
-    read = read_invocation(settling_event(execution))
+    read = read_invocation(settling_event(execution), STEPS)
     assert (read.step, read.execution, read.fields["status"]) == ("", ARN, "ABORTED")
     assert read.fields["input"] == '{"group": "web"}'
 

@@ -10,11 +10,12 @@ import pytest
 
 from rollcall.aws.gate_log import GateLine
 from rollcall.aws.instance_refreshes import Ending, Refresh
+from rollcall.cycle.ending import require_settled
 from rollcall.cycle.news import CycleEvent
 from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
-from rollcall.cycle.run import CycleRun, require_settled
+from rollcall.cycle.run import CycleRun
 from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
@@ -29,7 +30,7 @@ from unit.fakes import FakeChef
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.cycle.run import StepAnswer
+    from rollcall.cycle.news import CycleAnswer
     from unit.world import World
 
 
@@ -86,7 +87,7 @@ PLAN = Plan(
 REQUEST = {"group": "web"}
 
 
-def preflight(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, found: Preflight, **request: object) -> StepAnswer:
+def preflight(cycle: CycleWorld, monkeypatch: pytest.MonkeyPatch, found: Preflight, **request: object) -> CycleAnswer:
     """What the step answers where pre-flight comes to this."""
     asked = read_request({**REQUEST, **request}, None)
     observer = SimpleNamespace(preflight=lambda raw, execution, to_come: (asked, found))

@@ -12,11 +12,12 @@ from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.launch_templates import LaunchTemplates, TemplateVersion
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
-from rollcall.cycle.invocation import read_invocation
+from rollcall.cycle.run import STEPS
 from rollcall.cycle.starting import IN_FLIGHT, CycleStarter
 from rollcall.domain.errors import AwsDenied, NoTimeLeft, Throttled
 from rollcall.domain.groups import Group
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
+from rollcall.workflow.invocation import read_invocation
 from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
 from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE
@@ -144,7 +145,7 @@ class World:
         """The executions that the cycle function is sent in a run."""
         self.starter.run(None, 300.0)
         assert all(function == "rollcall-Cycle" for function, _ in self.functions.sent)
-        return [read_invocation(event).fields["name"] for _, event in self.functions.sent]
+        return [read_invocation(event, STEPS).fields["name"] for _, event in self.functions.sent]
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import ast
 
 import pytest
 
-from rollcall.cycle.invocation import STEPS, read_invocation
+from rollcall.cycle.run import STEPS
+from rollcall.workflow.answer import PUT_BACK
+from rollcall.workflow.invocation import read_invocation
 from unit.project.machines import DENIED, RETRIED, Machine
 from unit.project.template import REPOSITORY
 
@@ -79,12 +81,16 @@ def test_after_a_task_its_word_decides_and_a_word_that_is_not_known_puts_back(na
 
 
 def test_every_word_that_the_function_answers_with_has_its_branch() -> None:
+    package = REPOSITORY / "layers/common/rollcall/cycle"
     answers = [
         node.args[1]
-        for node in ast.walk(ast.parse((REPOSITORY / "layers/common/rollcall/cycle/run.py").read_text()))
+        for module in ("run.py", "ending.py")
+        for node in ast.walk(ast.parse((package / module).read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "StepAnswer"
     ]
-    words = {each.value for node in answers for each in ast.walk(node) if isinstance(each, ast.Constant)}
+    nodes = [each for node in answers for each in ast.walk(node)]
+    words = {each.value for each in nodes if isinstance(each, ast.Constant)}
+    words |= {PUT_BACK for each in nodes if isinstance(each, ast.Name) and each.id == "PUT_BACK"}
     assert words <= {word for _, word in WAYS}
     assert {"wait", "verify", "put_back", "succeeded", "failed"} <= words
 
@@ -101,7 +107,7 @@ def test_what_a_task_hands_on_is_there_after_every_task_and_after_every_error(na
         if name not in ("Preflight", "PutBack") and data is not answered:
             continue
         event = CYCLE.resolved(CYCLE.tasks[name]["Parameters"]["Payload"], data)
-        assert read_invocation(event).step == CYCLE.step_of[name]
+        assert read_invocation(event, STEPS).step == CYCLE.step_of[name]
 
 
 def test_the_pre_flight_gets_the_request_and_whoever_puts_back_the_group_even_if_it_failed() -> None:

@@ -17,7 +17,7 @@ from unit.bake_news import EXECUTION, MACHINE, NAME, RETIRED, STATE, bake_ended
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rollcall.bake.answer import StepAnswer
+    from rollcall.bake.news import BakeAnswer
     from unit.world import World
 
 type Handle = Callable[..., Any]
@@ -33,11 +33,11 @@ def bake(function: Callable[[str], Handle], monkeypatch: pytest.MonkeyPatch) -> 
     return function("bake")
 
 
-def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: StepAnswer) -> list[tuple[Any, ...]]:
+def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: BakeAnswer) -> list[tuple[Any, ...]]:
     """Let the steps of bakes answer so; with what they were called."""
     called: list[tuple[Any, ...]] = []
 
-    def step(self: object, *arguments: Any) -> StepAnswer:
+    def step(self: object, *arguments: Any) -> BakeAnswer:
         called.append(arguments)
         return answer
 
@@ -48,8 +48,8 @@ def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: StepAnswer
 def test_a_step_answers_with_the_whole_state_and_publishes_what_it_found(
     world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = {"group": "web", "launch_template_version": "7"}
-    answer = bake_ended(BakeEvent.BAKED)._replace(wait=15.2, cycle_name="web-bake-1", cycle_input=request)
+    ended = bake_ended(BakeEvent.BAKED)
+    answer = ended._replace(wait=15.2, state=replace(ended.state, cycle="web-bake-1"))
     called = step_answered(monkeypatch, "step", answer)
     answered = bake(EVENT)
     assert called == [("version", EVENT)]
@@ -60,7 +60,7 @@ def test_a_step_answers_with_the_whole_state_and_publishes_what_it_found(
         "error": {},
         "cause": answer.state.reason,
         "cycle_name": "web-bake-1",
-        "cycle_input": request,
+        "cycle_input": {"group": "web", "launch_template_version": "7"},
     }
     assert json.loads(json.dumps(answered)) == answered
     [(kind, detail)] = world.bus.published
@@ -93,7 +93,7 @@ def test_what_reconcile_sends_is_removed_and_published(
 ) -> None:
     called: list[Any] = []
 
-    def retire(_: object, group: str, **options: bool) -> StepAnswer:
+    def retire(_: object, group: str, **options: bool) -> BakeAnswer:
         called.append((group, options))
         return RETIRED._replace(state=replace(RETIRED.state, warnings=("ami-1 could not be disabled",)))
 

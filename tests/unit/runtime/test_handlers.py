@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rollcall.cycle.due import DueCycle
-from rollcall.cycle.news import CycleEvent
-from rollcall.cycle.run import StepAnswer
+from rollcall.cycle.news import CycleAnswer, CycleEvent
 from rollcall.cycle.starting import CyclesOutcome
 from rollcall.cycle.state import CycleResult
 from rollcall.domain.errors import (
@@ -24,6 +23,7 @@ from rollcall.domain.errors import (
     TowerUnavailable,
 )
 from rollcall.domain.objections import Objection
+from rollcall.workflow.answer import StepAnswer
 from unit.cycle_news import EXECUTION, STATE, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
 
@@ -263,11 +263,11 @@ def test_cycles_that_cannot_be_looked_at_are_published_and_hide_nothing_of_the_r
     assert level == ("WARNING" if transient else "ERROR")
 
 
-def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: StepAnswer) -> list[tuple[Any, ...]]:
+def step_answered(monkeypatch: pytest.MonkeyPatch, name: str, answer: CycleAnswer) -> list[tuple[Any, ...]]:
     """Let the steps of cycles answer so; with what they were called."""
     called: list[tuple[Any, ...]] = []
 
-    def step(self: object, *arguments: Any) -> StepAnswer:
+    def step(self: object, *arguments: Any) -> CycleAnswer:
         called.append(arguments)
         return answer
 

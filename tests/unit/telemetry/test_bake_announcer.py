@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.bake.answer import StepAnswer
-from rollcall.bake.news import BakeEvent, BakeNews
+from rollcall.bake.news import BakeAnswer, BakeEvent, BakeNews
 from rollcall.bake.state import BakeResult, BakeState
 from rollcall.bake.sweeping import Swept
 from rollcall.domain.objections import Objection
+from rollcall.workflow.answer import StepAnswer
 from unit.bake_news import (
     BUILDER,
     ENDED,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NOTHING = {"EventsLost", "TowerErrors"}  # which count something else
 
 
-def counted(audience: Audience, answer: StepAnswer) -> dict[str, float]:
+def counted(audience: Audience, answer: BakeAnswer) -> dict[str, float]:
     audience.metrics()
     audience.announcer.announce_bake(answer)
     counts = audience.counted(group="web")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rollcall.cycle.news import CycleEvent, CycleNews
-from rollcall.cycle.run import StepAnswer
+from rollcall.cycle.news import CycleAnswer, CycleEvent, CycleNews
 from rollcall.cycle.state import CycleResult, EndedBy, TargetDip
+from rollcall.workflow.answer import StepAnswer
 from unit.cycle_news import ENDED, EXECUTION, NAME, STATE, VERDICT, answer_of, ended
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NOTHING = {"EventsLost", "TowerErrors"}  # which count something else
 DIP = TargetDip(1_000_100.0, "arn:targetgroup/web/1", 7, 8)
 
 
-def counted(audience: Audience, answer: StepAnswer) -> dict[str, float]:
+def counted(audience: Audience, answer: CycleAnswer) -> dict[str, float]:
     audience.metrics()
     audience.announcer.announce_step(answer, EXECUTION)
     counts = audience.counted(group="web")

@@ -51,8 +51,8 @@ from unit.fakes import ACCOUNT, REGION
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rollcall.bake.answer import StepAnswer as BakeAnswer
-    from rollcall.cycle.run import StepAnswer
+    from rollcall.bake.news import BakeAnswer
+    from rollcall.cycle.news import CycleAnswer
     from rollcall.domain.actions import LifecycleAction
     from rollcall.domain.findings import Finding as Misconfiguration
     from unit.audience import Audience
@@ -162,7 +162,7 @@ def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Miscon
     return say
 
 
-def say_cycle(answer: StepAnswer) -> Callable[..., None]:
+def say_cycle(answer: CycleAnswer) -> Callable[..., None]:
     return lambda world, audience: audience.announcer.announce_step(answer, EXECUTION)
 
 

@@ -11,9 +11,9 @@ from rollcall.domain.bake_tags import Role
 from rollcall.domain.errors import BadSettings, Permanent
 from rollcall.domain.groups import AddressKind
 from rollcall.tower.connection import job_page
+from rollcall.workflow.answer import StepAnswer, over
 from rollcall.workflow.waiting import SOON, next_wait
 
-from .answer import StepAnswer, over
 from .hosts import BakeHosts, kept_words
 from .job_round import Next
 from .launching import INSTANCE_VISIBLE_AFTER, Launching, Wanted, refusal_words
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rollcall.tower.client import Tower
 
     from .bake_aws import BakeAws
+    from .news import BakeAnswer
     from .state import BakeState
 
 RUNNING_AFTER = 900.0  # seconds from its launch in which an instance runs
@@ -49,7 +50,7 @@ class Building:
 
     # Launch
 
-    def launch(self, state: BakeState, now: float) -> StepAnswer:
+    def launch(self, state: BakeState, now: float) -> BakeAnswer:
         """Launch the builder, or find the one that an earlier try has launched; then wait until it runs."""
         if state.phase != Phase.LAUNCHING:
             state = replace(state, phase=Phase.LAUNCHING, phase_since=now)
@@ -71,7 +72,7 @@ class Building:
             return _failed(state, f"builder {state.builder} does not run within {RUNNING_AFTER / 60:.0f} minutes")
         return StepAnswer(state, "launch", SOON)
 
-    def _launched(self, state: BakeState) -> str | StepAnswer:
+    def _launched(self, state: BakeState) -> str | BakeAnswer:
         image = self._aws.image(state.base_image.id)
         if image is None:
             return _failed(state, f"base image {state.base_image.id} is not there any more")
@@ -87,7 +88,7 @@ class Building:
 
     # Register
 
-    def register(self, state: BakeState, now: float) -> StepAnswer:
+    def register(self, state: BakeState, now: float) -> BakeAnswer:
         """Make the builder's host, or find it; it is marked as a builder's, and so left alone by reconcile.
 
         It is in groups of the names that the group's hosts are in, which the hosts of a playbook may be.
@@ -119,7 +120,7 @@ class Building:
 
     # Provision
 
-    def provision(self, state: BakeState, now: float) -> StepAnswer:
+    def provision(self, state: BakeState, now: float) -> BakeAnswer:
         """Launch the bake job, or follow it; the image is made once it went well."""
         if state.phase != Phase.PROVISIONING:
             state = replace(state, phase=Phase.PROVISIONING, phase_since=now)
@@ -145,7 +146,7 @@ class Building:
 
     # Terminate
 
-    def terminate(self, state: BakeState, now: float) -> StepAnswer:
+    def terminate(self, state: BakeState, now: float) -> BakeAnswer:
         """Terminate the builder, and remove its host once it is gone."""
         if state.phase != Phase.TERMINATING:
             state = replace(state, phase=Phase.TERMINATING, phase_since=now)
@@ -174,5 +175,5 @@ def _gone_words(state: BakeState, builder: Instance | None) -> str:
     return f"builder {state.builder} was ended by something else: {words}"
 
 
-def _failed(state: BakeState, reason: str) -> StepAnswer:
+def _failed(state: BakeState, reason: str) -> BakeAnswer:
     return over(state, BakeResult.FAILED, reason)

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import json
 from copy import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.errors import CycleGoesOn, Permanent
+from rollcall.workflow.answer import PUT_BACK, StepAnswer
 from rollcall.workflow.failures import failure_words
-from rollcall.workflow.invocation import BY_RECONCILE, execution_name
-from rollcall.workflow.names import bake_id_of, is_scheduled
-from rollcall.workflow.settling import SETTLE_AFTER, STOPPED
+from rollcall.workflow.invocation import BY_RECONCILE
+from rollcall.workflow.names import is_scheduled
+from rollcall.workflow.settling import SETTLE_AFTER, STOPPED, last_state
 from rollcall.workflow.state_texts import cut
 from rollcall.workflow.waiting import next_wait
 
-from .answer import StepAnswer
-from .news import BakeEvent, BakeNews
+from .news import BakeAnswer, BakeEvent, BakeNews
 from .recording import FOLLOWED_AGAIN
 from .state import BakeResult, BakeState, Phase
 
@@ -53,7 +52,7 @@ class Ending:
         self._putting_back = putting_back
         self._clock = clock
 
-    def put_back(self, state: BakeState, error: Mapping[str, Any]) -> StepAnswer:
+    def put_back(self, state: BakeState, error: Mapping[str, Any]) -> BakeAnswer:
         """The step `put_back`. error: what ended another task for good; empty if none did.
 
         A roll-out that could not be recorded ends as its cycle did, once that is over. Raises what AWS and Tower fail
@@ -65,7 +64,7 @@ class Ending:
             if state.phase != Phase.ROLLING_OUT:
                 state = replace(state, result=BakeResult.FAILED, reason=words)
             elif self._recording.goes_on(state):
-                return StepAnswer(replace(state, reason=words), "put_back", FOLLOWED_AGAIN)
+                return StepAnswer(replace(state, reason=words), PUT_BACK, FOLLOWED_AGAIN)
             else:
                 state = self._recording.conclude(state, self._clock(), words)
         state = self._default_back(replace(state, result=state.result or BakeResult.FAILED))
@@ -75,13 +74,13 @@ class Ending:
         now = self._clock()
         if state.phase != Phase.PUTTING_BACK:
             state = replace(state, phase=Phase.PUTTING_BACK, phase_since=now)
-        return StepAnswer(state, "put_back", next_wait(now - state.phase_since))
+        return StepAnswer(state, PUT_BACK, next_wait(now - state.phase_since))
 
     def _default_back(self, state: BakeState) -> BakeState:
         well = state.result is not None and state.result.went_well
         return state if well else self._recording.default_back(state)
 
-    def _end(self, state: BakeState, put_back: str) -> StepAnswer:
+    def _end(self, state: BakeState, put_back: str) -> BakeAnswer:
         """How it ended is published here, and nowhere else. put_back: what was removed, in words."""
         now = self._clock()
         well = state.result is not None and state.result.went_well
@@ -90,14 +89,14 @@ class Ending:
 
     # An execution that ended some other way
 
-    def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
+    def settle(self, detail: Mapping[str, Any]) -> BakeAnswer:
         """Remove what a bake left whose execution was stopped, ran out of time, or failed before it could.
 
         detail: of the event about the execution's status. It is done at once, and how the bake ended is published once:
         an event from reconcile is for where the rule's was lost or is late, and the later of the two does nothing where
         nothing is left. Raises what AWS fails at, before anything is published; the event comes again then.
         """
-        state = self._last_state(detail)
+        state = last_state(BakeState, "bake", self._history, detail)
         if state.phase == Phase.ENDED or not state.group:
             return StepAnswer(state, "succeeded")
         if self._may_be_settled(detail) and not self._is_left(state):
@@ -150,22 +149,6 @@ class Ending:
             return state
         return replace(state, result=RESULTS[status], reason=REASONS[status])
 
-    def _last_state(self, detail: Mapping[str, Any]) -> BakeState:
-        """The state after the execution's last step; before the first there is only its input.
-
-        One whose input names no group has failed before its first step: its state is of no group. A step that was taken
-        when the execution was stopped may have gone further than the state says.
-        """
-        arn = detail["executionArn"]
-        raw = self._history.last_output(arn)
-        if raw is not None:
-            return BakeState.from_json(raw["bake"])
-        request = json.loads(detail["input"])
-        known = isinstance(request, dict) and isinstance(request.get("group"), str)
-        state = BakeState.from_json({"request": request} if known else {"group": ""})
-        started = datetime.fromtimestamp(detail["startDate"] / 1000, UTC)  # in milliseconds, as EventBridge has it
-        return with_execution(state, {"id": arn, "name": execution_name(arn), "started": started.isoformat()})
-
 
 def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
     """What is published of a bake that has ended otherwise than it was asked for."""
@@ -174,11 +157,3 @@ def ending_news(state: BakeState) -> tuple[BakeNews, ...]:
     if state.result == BakeResult.REFUSED and not is_scheduled(state.name, state.group):
         return ()  # the command reports those that it starts
     return (BakeNews(BakeEvent.FAILED, state, state.image_id, state.reason),)
-
-
-def with_execution(state: BakeState, execution: Mapping[str, Any]) -> BakeState:
-    """The state with the execution that it is of. execution: its id, name and start, as Step Functions has them."""
-    started = datetime.fromisoformat(execution["started"]).timestamp()
-    arn = execution["id"]
-    bake_id = bake_id_of(arn, started)
-    return replace(state, execution=arn, name=execution["name"], execution_started=started, bake_id=bake_id)

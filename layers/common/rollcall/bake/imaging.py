@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING
 from rollcall.aws.images import AVAILABLE, BROKEN
 from rollcall.domain import bake_tags
 from rollcall.domain.errors import AwsRejected
+from rollcall.workflow.answer import StepAnswer, over
 from rollcall.workflow.waiting import next_wait
 
-from .answer import StepAnswer, over
 from .state import BakeResult, Phase
 
 if TYPE_CHECKING:
     from rollcall.aws.images import Image
 
     from .bake_aws import BakeAws
+    from .news import BakeAnswer
     from .state import BakeState
 
 GROUP_MAX = 60  # characters of a group's name in an image's; EC2 takes 128 in all (API reference, CreateImage)
@@ -65,7 +66,7 @@ class Imaging:
     def __init__(self, aws: BakeAws) -> None:
         self._aws = aws
 
-    def step(self, state: BakeState, now: float) -> StepAnswer:
+    def step(self, state: BakeState, now: float) -> BakeAnswer:
         """Stop the builder and make the image, or find the one that an earlier try has made, until AWS has made it.
 
         now: epoch seconds. Only the builder's root volume is in it. Raises what AWS fails at for now.
@@ -106,7 +107,7 @@ class Imaging:
         )
         return replace(state, image_id=image_id or "", image_since=state.image_since or now)
 
-    def _found(self, state: BakeState, image: Image, now: float) -> StepAnswer:
+    def _found(self, state: BakeState, image: Image, now: float) -> BakeAnswer:
         if image.state in BROKEN:
             return over(state, BakeResult.FAILED, f"AWS could not make image {image.id}: {image.reason or image.state}")
         if image.state == AVAILABLE:
@@ -119,14 +120,14 @@ class Imaging:
         return StepAnswer(state, "image", next_wait(now - state.image_since))
 
 
-def _not_stopped(state: BakeState, now: float) -> StepAnswer:
+def _not_stopped(state: BakeState, now: float) -> BakeAnswer:
     if state.until and now >= state.until:
         words = f"builder {state.builder} has not stopped for its image, and the bake's time is over"
         return over(state, BakeResult.FAILED, words)
     return StepAnswer(state, "image", next_wait(now - state.phase_since))
 
 
-def _not_visible(state: BakeState, now: float) -> StepAnswer:
+def _not_visible(state: BakeState, now: float) -> BakeAnswer:
     if now - state.image_since > VISIBLE_AFTER:
         named = state.image_id or f"of the name {state.image_name}"
         return over(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain import event_fields
 
 if TYPE_CHECKING:
+    from rollcall.workflow.answer import StepAnswer
+
     from .state import BakeState
 
 
@@ -34,3 +36,6 @@ class BakeNews(NamedTuple):
     state: BakeState
     image: str = ""
     words: str = ""
+
+
+type BakeAnswer = StepAnswer[BakeState, BakeNews]

@@ -18,17 +18,18 @@ from rollcall.domain.bake_tags import RollOutOutcome
 from rollcall.domain.errors import Permanent
 from rollcall.domain.event_fields import BY_OPERATOR
 from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.answer import PUT_BACK, StepAnswer
 from rollcall.workflow.settling import STOPPED
 from rollcall.workflow.state_texts import cut
 
-from .answer import PUT_BACK, StepAnswer
 from .state import BakeResult, Phase
-from .versioning import cycle_input, find_version
+from .versioning import ROLL_OUT, find_version
 
 if TYPE_CHECKING:
     from rollcall.aws.execution_history import ExecutionHistory
 
     from .bake_aws import BakeAws
+    from .news import BakeAnswer
     from .state import BakeState
 
 WELL = ("succeeded", "nothing to replace")  # results of a cycle after which the group runs the image
@@ -131,7 +132,7 @@ class Recording:
 
     def step(
         self, state: BakeState, now: float, answer: Mapping[str, Any] | None, error: Mapping[str, Any] | None
-    ) -> StepAnswer:
+    ) -> BakeAnswer:
         """Tag the image with how its roll-out went; one that was not rolled out has "none".
 
         answer, error: as read_roll_out takes them. A cycle that goes on, and is only not followed any more, is followed
@@ -140,8 +141,7 @@ class Recording:
         """
         read = read_roll_out(answer, error)
         if read.result == NOT_STARTED and self.goes_on(state):
-            again = cycle_input(state)  # Step Functions takes the same name and input for the same execution
-            return StepAnswer(state, "roll_out", FOLLOWED_AGAIN, cycle_name=state.cycle, cycle_input=again)
+            return StepAnswer(state, ROLL_OUT, FOLLOWED_AGAIN)
         state = replace(state, phase=Phase.RECORDING, phase_since=now)
         if not state.cycle:
             self._tag(state, RollOutOutcome.NONE)

@@ -16,14 +16,14 @@ from rollcall.domain.bake_tags import BAKE_GROUP, GROUP_TAGS, KEEP_TAG
 from rollcall.domain.errors import BadEvent, BadSettings, RollcallError
 from rollcall.domain.groups import base_template
 from rollcall.evidence.job_reader import JobEvidence
+from rollcall.workflow.answer import PUT_BACK, StepAnswer, over
 from rollcall.workflow.names import is_dry_run, is_scheduled
 from rollcall.workflow.running import running_of_group
 from rollcall.workflow.state_texts import cut, listed_lines
 
-from .answer import StepAnswer, over
 from .bake_aws import BakeAws
 from .building import Building
-from .ending import Ending, with_execution
+from .ending import Ending
 from .hosts import BakeHosts
 from .imaging import Imaging
 from .invocation import STEPS
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from rollcall.evidence.job_reader import Evidence
     from rollcall.tower.client import Tower
 
+    from .news import BakeAnswer
     from .observer import PreflightObserver
     from .sweeping import Swept
 
@@ -86,7 +87,7 @@ class BakeRun:
         putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
         self._ending = Ending(history, self._recording, putting_back, clock)
         self._sweeping = Sweeping(self._aws, hosts, bake.machine)
-        self._steps: dict[str, Callable[[BakeState, float], StepAnswer]] = {
+        self._steps: dict[str, Callable[[BakeState, float], BakeAnswer]] = {
             "launch": building.launch,
             "register": building.register,
             "provision": building.provision,
@@ -97,14 +98,14 @@ class BakeRun:
             "retain": self._retain,
         }
 
-    def step(self, name: str, event: Mapping[str, Any]) -> StepAnswer:
+    def step(self, name: str, event: Mapping[str, Any]) -> BakeAnswer:
         """Take a step. event: what the state machine hands to it. Raises what AWS and Tower refuse, and BadEvent."""
         execution = event["execution"]
         if name == "preflight":
             return self._preflight(event["request"], execution)
-        state = with_execution(BakeState.from_json(event["bake"]), execution)
+        state = BakeState.from_json(event["bake"]).with_execution(execution)
         error = event.get("error") or {}
-        if name == "put_back":
+        if name == PUT_BACK:
             return self._ending.put_back(state, error)
         if name == "record":
             return self._recording.step(state, self._clock(), None, error)
@@ -114,11 +115,11 @@ class BakeRun:
 
     # Preflight
 
-    def _preflight(self, raw: object, execution: Mapping[str, Any]) -> StepAnswer:
+    def _preflight(self, raw: object, execution: Mapping[str, Any]) -> BakeAnswer:
         """Every objection, or the plan; before anything is touched."""
         now = self._clock()
         group = str(raw.get("group", "")) if isinstance(raw, dict) else ""
-        state = with_execution(BakeState(group, phase_since=now), execution)
+        state = BakeState(group, phase_since=now).with_execution(execution)
         if is_scheduled(state.name, group):
             self._tower.version()  # raises while Tower is away: the step is tried again, where no one can start it anew
         found = self._observer(state).preflight(raw, state.name)
@@ -160,7 +161,7 @@ class BakeRun:
 
     # Retention
 
-    def _retain(self, state: BakeState, now: float) -> StepAnswer:
+    def _retain(self, state: BakeState, now: float) -> BakeAnswer:
         """Remove what is beyond the newest images and versions; what fails there is a warning: the group runs well."""
         state = replace(state, phase=Phase.RETIRING, phase_since=now)
         template = {"LaunchTemplateId": state.template_id, "LaunchTemplateName": state.template_name}
@@ -169,14 +170,14 @@ class BakeRun:
             report = self._retiring.retire(asked)
         except RollcallError as error:
             words = f"old images were not removed: {error}"
-            return StepAnswer(replace(state, warnings=listed_lines([*state.warnings, words], LISTED_MAX)), "put_back")
+            return StepAnswer(replace(state, warnings=listed_lines([*state.warnings, words], LISTED_MAX)), PUT_BACK)
         done = replace(
             state,
             removed=listed_lines(report.removed, LISTED_MAX),
             retained=listed_lines(report.kept, LISTED_MAX),
             warnings=listed_lines([*state.warnings, *report.warnings], LISTED_MAX),
         )
-        return StepAnswer(done, "put_back", news=report.news(done))
+        return StepAnswer(done, PUT_BACK, news=report.news(done))
 
     def _removals(self, state: BakeState) -> list[str]:
         """What would go after the roll-out, a line for each: the new image takes one place among those that stay.
@@ -201,7 +202,7 @@ class BakeRun:
             return [cut(f"which old images would go could not be read: {error}")]
         return list(listed_lines([*report.removed, *report.warnings], LISTED_MAX))
 
-    def settle(self, detail: Mapping[str, Any]) -> StepAnswer:
+    def settle(self, detail: Mapping[str, Any]) -> BakeAnswer:
         """Remove what a bake left whose execution ended some other way: ending.py. Raises what AWS fails at."""
         return self._ending.settle(detail)
 
@@ -216,7 +217,7 @@ class BakeRun:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
 
-    def retire_others(self) -> list[StepAnswer]:
+    def retire_others(self) -> list[BakeAnswer]:
         """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
 
         A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
@@ -250,7 +251,7 @@ class BakeRun:
             found.setdefault(each.tags.get(BAKE_GROUP, ""), []).append(each.instance_id)
         return found
 
-    def retire(self, group: str, *, dry_run: bool, force: bool) -> StepAnswer:
+    def retire(self, group: str, *, dry_run: bool, force: bool) -> BakeAnswer:
         """Remove what is beyond the newest images and versions of a group; the state says what was.
 
         How many stay the group's tag says, else what the newest image was baked with.
@@ -278,5 +279,5 @@ class BakeRun:
         return StepAnswer(state, "succeeded", news=report.news(state))
 
 
-def _noted(group: str, warning: str) -> StepAnswer:
+def _noted(group: str, warning: str) -> BakeAnswer:
     return StepAnswer(BakeState(group, phase=Phase.ENDED, warnings=(warning,)), "succeeded")

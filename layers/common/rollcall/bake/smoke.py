@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.launch_templates import LaunchRefusal
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import Role, SmokeOutcome
+from rollcall.workflow.answer import StepAnswer, over
 from rollcall.workflow.waiting import SOON
 
-from .answer import StepAnswer, over
 from .launching import INSTANCE_VISIBLE_AFTER, Launching, Wanted, refusal_words
 from .request import Smoke
 from .state import BakeResult, Phase
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rollcall.domain.instances import Instance
 
     from .bake_aws import BakeAws
+    from .news import BakeAnswer
     from .smoke_jobs import SmokeJobs
     from .state import BakeState
 
@@ -43,7 +44,7 @@ class SmokeTest:
         self._launching = Launching(aws, fleet)
         self._jobs = jobs
 
-    def step(self, state: BakeState, now: float) -> StepAnswer:
+    def step(self, state: BakeState, now: float) -> BakeAnswer:
         """Launch the instance, or find the one that an earlier try has launched; until it passed, or failed.
 
         now: epoch seconds. Raises what AWS and Tower fail at for now.
@@ -54,7 +55,7 @@ class SmokeTest:
         instance = self._launching.find(state, Role.SMOKE, state.smoke_instance)
         if not state.smoke_instance:
             return self._launch(replace(state, phase=Phase.SMOKE, phase_since=now), mode, instance, now)
-        waiting = StepAnswer(state, "smoke", SOON)
+        waiting: BakeAnswer = StepAnswer(state, "smoke", SOON)
         if instance is None and now - state.smoke_since < INSTANCE_VISIBLE_AFTER:
             return waiting
         if instance is None or instance.state not in RUNS:
@@ -71,7 +72,7 @@ class SmokeTest:
             return self._provision(state, instance, now)
         return self._ended(state, SmokeOutcome.PASSED)
 
-    def _provision(self, state: BakeState, instance: Instance, now: float) -> StepAnswer:
+    def _provision(self, state: BakeState, instance: Instance, now: float) -> BakeAnswer:
         user_data = str(self._version_data(state).get("UserData", ""))
         done = self._jobs.step(state, instance, user_data, now)
         if done.failed:
@@ -80,7 +81,7 @@ class SmokeTest:
             return StepAnswer(done.state, "smoke", done.wait)
         return self._ended(done.state, SmokeOutcome.PASSED)
 
-    def _launch(self, state: BakeState, mode: Smoke, found: Instance | None, now: float) -> StepAnswer:
+    def _launch(self, state: BakeState, mode: Smoke, found: Instance | None, now: float) -> BakeAnswer:
         """found: what an earlier try has launched."""
         launched = found.instance_id if found else self._launched(state, mode)
         if isinstance(launched, LaunchRefusal):
@@ -104,12 +105,12 @@ class SmokeTest:
 
     # The end
 
-    def _failed(self, state: BakeState, reason: str) -> StepAnswer:
+    def _failed(self, state: BakeState, reason: str) -> BakeAnswer:
         self._tag(state, SmokeOutcome.FAILED)
         failed = replace(state, smoke=SmokeOutcome.FAILED.value)
         return over(failed, BakeResult.FAILED, f"image {state.image_id} has failed its smoke test: {reason}")
 
-    def _ended(self, state: BakeState, outcome: SmokeOutcome) -> StepAnswer:
+    def _ended(self, state: BakeState, outcome: SmokeOutcome) -> BakeAnswer:
         self._tag(state, outcome)
         if state.smoke_instance:
             tried = self._launching.find_all(state, Role.SMOKE, state.smoke_instance)

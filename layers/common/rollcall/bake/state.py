@@ -1,24 +1,17 @@
-"""What an execution of the state machine Bake carries from one step to the next. Frozen data, and its JSON.
-
-It is also what operators see of a bake while it runs: the command reads it from the execution's history. What can be
-read again from AWS and Tower is not in it, so that it stays far below the 256 KiB of a state's output (Step Functions
-quotas).
-"""
+"""What an execution of the state machine Bake carries from one step to the next: workflow/state.py. Frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
-from rollcall.domain.objections import Objection
-from rollcall.workflow.state_json import listed, named, or_none, state_from_json, state_to_json, texts
+from rollcall.workflow.names import bake_id_of
+from rollcall.workflow.state import Reader, WorkflowState, named, or_none, texts
 
 OF_ROLL_OUT = "roll-out: "  # before warnings and objections of the cycle that a bake will start
 LISTED_MAX = 40  # lines of any list
-
-type Json = dict[str, Any]
 
 
 class Phase(StrEnum):
@@ -80,29 +73,30 @@ class BaseImage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BakeState:
+class BakeState(WorkflowState):
     """One bake of a group. Times in epoch seconds.
 
-    request: the input as it was read. execution: the ARN; name: the execution's; bake_id: its hash, by which whatever
-    the bake makes is found again. previous_image: that of from_version, the version that the group launches now.
-    template_name: of template_id. subnet: of the builder. instance_type: of the builder. until: when builder and smoke
-    instance are removed at the latest. builder, smoke_instance: ids of instances. address: the builder's. host_id,
-    smoke_host_id: in Tower, in the inventory inventory_id. job_template: its id. job: the last that provisioned the
-    builder; job_tries: how many there were. project_revision: of that job's project, project: its name. snapshots: of
-    the image. smoke: how it did there. version: the number that was made. default_before: the template's default
-    version before the bake moved it, empty if it has not. cycle: the name of the execution of Cycle; cycle_result: what
-    that ended as. retained, removed: a line for each image or version, with the reason. reason: why the bake ended as
-    it did, in a sentence. put_back: what was removed at its end, or why not.
+    bake_id: the execution's hash, by which whatever the bake makes is found again. previous_image: that of
+    from_version, the version that the group launches now. template_name: of template_id. subnet: of the builder.
+    instance_type: of the builder. until: when builder and smoke instance are removed at the latest. builder,
+    smoke_instance: ids of instances. address: the builder's. host_id, smoke_host_id: in Tower, in the inventory
+    inventory_id. job_template: its id. job: the last that provisioned the builder; job_tries: how many there were.
+    project_revision: of that job's project, project: its name. snapshots: of the image. smoke: how it did there.
+    version: the number that was made. default_before: the template's default version before the bake moved it, empty if
+    it has not. cycle: the name of the execution of Cycle; cycle_result: what that ended as. retained, removed: a line
+    for each image or version, with the reason.
     """
 
-    group: str
-    request: Json = field(default_factory=dict)
-    execution: str = ""
-    name: str = ""
-    execution_started: float = 0.0
+    READERS: ClassVar[Mapping[str, Reader]] = {
+        **WorkflowState.READERS,
+        **dict.fromkeys(("snapshots", "retained", "removed"), texts),
+        "base_image": named(BaseImage),
+        "phase": Phase,
+        "result": or_none(BakeResult),
+    }
+
     bake_id: str = ""
     phase: Phase = Phase.PREFLIGHT
-    phase_since: float = 0.0
     base_image: BaseImage = field(default_factory=BaseImage)
     previous_image: str = ""
     template_id: str = ""
@@ -139,28 +133,9 @@ class BakeState:
     cycle_result: str = ""
     retained: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    objections: tuple[Objection, ...] = ()
-    plan: Json = field(default_factory=dict)
     result: BakeResult | None = None
-    reason: str = ""
-    put_back: str = ""
-    ended: float = 0.0
 
-    def to_json(self) -> Json:
-        """As Step Functions carries it."""
-        return state_to_json(self)
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """As workflow.state_json.state_from_json reads it."""
-        return state_from_json(cls, raw, _READERS)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("snapshots", "retained", "removed", "warnings"), texts),
-    "objections": listed(Objection),
-    "base_image": named(BaseImage),
-    "phase": Phase,
-    "result": or_none(BakeResult),
-}
+    def with_execution(self, execution: Mapping[str, Any]) -> Self:
+        """As a workflow's, and with the id that this makes the bake's."""
+        known = super().with_execution(execution)
+        return replace(known, bake_id=bake_id_of(known.execution, known.execution_started))

@@ -10,11 +10,11 @@ from rollcall.domain.bake_tags import version_description
 from rollcall.domain.errors import AwsRejected
 from rollcall.domain.groups import base_template
 from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.answer import StepAnswer, over
 from rollcall.workflow.group_versions import own_version
 from rollcall.workflow.names import bake_key, execution_name
 
-from .answer import StepAnswer, over
-from .news import BakeEvent, BakeNews
+from .news import BakeAnswer, BakeEvent, BakeNews
 from .state import BakeResult, Phase
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .bake_aws import BakeAws
     from .state import BakeState
 
+ROLL_OUT = "roll_out"  # the word by which the state machine starts, or follows, the cycle of the roll-out
 NOT_ROLLED_OUT = "not rolled out"  # ends the description of a version that was only baked
 
 
@@ -82,7 +83,7 @@ class Versioning:
         self._aws = aws
         self._rolls_out = rolls_out
 
-    def step(self, state: BakeState, now: float) -> StepAnswer:
+    def step(self, state: BakeState, now: float) -> BakeAnswer:
         """Make the version, or find the one that an earlier try has made; then roll it out, or record it.
 
         now: epoch seconds. A group that was moved to another version meanwhile stays there: the bake ends. The
@@ -110,7 +111,7 @@ class Versioning:
         if moves_default(state, own_version(details)):
             state = self._with_default(state)
         rolling = replace(state, phase=Phase.ROLLING_OUT, cycle=cycle_name(state))
-        return StepAnswer(rolling, "roll_out", news=news, cycle_name=rolling.cycle, cycle_input=cycle_input(rolling))
+        return StepAnswer(rolling, ROLL_OUT, news=news)
 
     def _with_default(self, state: BakeState) -> BakeState:
         """With the version as the template's default, and that before it, on which the group is by its alias."""
@@ -173,6 +174,18 @@ def cycle_input(state: BakeState) -> dict[str, Any]:
     """The input of the execution of Cycle. Pure."""
     run_options = roll_out_options(state.group, pin=bool(state.request.get("pin")))
     return {**run_options, "launch_template_version": state.version}
+
+
+def roll_out(answer: BakeAnswer) -> dict[str, Any]:
+    """What the state machine is handed for the execution of Cycle, in the step after this answer; empty before. Pure.
+
+    Step Functions takes the same name and input for the same execution.
+    """
+    rolls_out = answer.next == ROLL_OUT
+    return {
+        "cycle_name": answer.state.cycle if rolls_out else "",
+        "cycle_input": cycle_input(answer.state) if rolls_out else {},
+    }
 
 
 def roll_out_options(group: str, *, pin: bool) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rollcall.domain import event_fields
 
 if TYPE_CHECKING:
+    from rollcall.workflow.answer import StepAnswer
+
     from .state import CycleState
 
 
@@ -27,3 +29,6 @@ class CycleNews(NamedTuple):
 
     kind: CycleEvent
     state: CycleState
+
+
+type CycleAnswer = StepAnswer[CycleState, CycleNews]

@@ -5,6 +5,7 @@ What was read (preflight_input.py) -> objections (preflight_objections.py), warn
 
 from __future__ import annotations
 
+from copy import replace
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
     from .request import CycleRequest
+    from .state import CycleState
 
 ORDER_MAX = 20  # instances that a plan names
 LAUNCHES_TYPICAL = 10  # of the last ones, by which a launch is estimated
@@ -75,6 +77,23 @@ class Plan:
     def sends_configuration(self) -> bool:
         """Whether the version goes in as a desired configuration."""
         return "DesiredConfiguration" in self.sent
+
+    def into(self, state: CycleState) -> CycleState:
+        """The state with what was planned."""
+        return replace(
+            state,
+            template_id=self.template_id,
+            target_version=self.target_version,
+            from_version=self.from_version,
+            sent=self.sent,
+            rolls_back=self.rolls_back,
+            pinned_from=self.pinned_from,
+            desired=self.desired,
+            batch=self.batch,
+            skip_matching=self.skip_matching,
+            left=self.replaced,
+            plan=self.to_json(),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What an operator sees of it: what the state of a cycle does not hold elsewhere."""

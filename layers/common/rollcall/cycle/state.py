@@ -1,24 +1,16 @@
-"""What an execution of the state machine carries from one step to the next. Frozen data, and its JSON.
-
-It is also what operators see of a cycle while it runs: the command reads it from the execution's history. What can be
-read again from AWS and Tower is not in it, and no list holds more than LISTED_MAX instances, so that it stays far below
-the 256 KiB of a state's output (Step Functions quotas).
-"""
+"""What an execution of the state machine Cycle carries from one step to the next: workflow/state.py. Frozen data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 from rollcall.domain.event_fields import BY_OPERATOR
-from rollcall.domain.objections import Objection
-from rollcall.workflow.state_json import listed, or_none, state_from_json, state_to_json, texts
+from rollcall.workflow.state import Json, Reader, WorkflowState, listed, or_none, texts
 
 LISTED_MAX = 20  # instances, verdicts or dips in any list
-
-type Json = dict[str, Any]
 
 
 class Phase(StrEnum):
@@ -120,26 +112,31 @@ class TargetDip(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CycleState:
+class CycleState(WorkflowState):
     """One cycle of a group. Times in epoch seconds.
 
-    request: the input as it was read. execution: the ARN; name: the execution's. refresh_id: empty until there is one.
-    target_version: the number that new instances run, empty where the group's configuration is not changed.
-    from_version: what is gone back to, else what most ran. sent: what StartInstanceRefresh is sent. rolls_back: whether
-    AWS is to roll back. desired, batch: instances. healthy_at_start: healthy targets by target group's ARN. polls:
-    evaluations so far. began: when the refresh began. new, in_progress, left: instances. verify_since: when AWS called
-    the refresh successful. launch_failure: why AWS launches nothing, in its words. verdicts_read: when the gate's log
-    was read last. unread: what could not be read in the last round, and will be read in the next. reason: why it ended
-    as it did, in a sentence; ended_by: what ended its refresh. put_back: what was put back, or why not. runs: once a
-    refresh has not gone well, how many instances run each version of the group's template, "" for another template;
-    launches: the version that the group launches next, as it has that, and launches_number what that is.
+    refresh_id: empty until there is one. target_version: the number that new instances run, empty where the group's
+    configuration is not changed. from_version: what is gone back to, else what most ran. sent: what
+    StartInstanceRefresh is sent. rolls_back: whether AWS is to roll back. desired, batch: instances. healthy_at_start:
+    healthy targets by target group's ARN. polls: evaluations so far. began: when the refresh began. new, in_progress,
+    left: instances. verify_since: when AWS called the refresh successful. launch_failure: why AWS launches nothing, in
+    its words. verdicts_read: when the gate's log was read last. unread: what could not be read in the last round, and
+    will be read in the next. ended_by: what ended its refresh. runs: once a refresh has not gone well, how many
+    instances run each version of the group's template, "" for another template; launches: the version that the group
+    launches next, as it has that, and launches_number what that is.
     """
 
-    group: str
-    request: Json = field(default_factory=dict)
-    execution: str = ""
-    name: str = ""
-    execution_started: float = 0.0
+    READERS: ClassVar[Mapping[str, Reader]] = {
+        **WorkflowState.READERS,
+        "instances": listed(ListedInstance),
+        "verdicts": listed(CycleVerdict),
+        "dips": listed(TargetDip),
+        "unverified": texts,
+        "phase": Phase,
+        "ended_by": EndedBy,
+        "result": or_none(CycleResult),
+    }
+
     refresh_id: str = ""
     template_id: str = ""
     target_version: str = ""
@@ -153,9 +150,7 @@ class CycleState:
     healthy_at_start: Mapping[str, int] = field(default_factory=dict)
     polls: int = 0
     began: float = 0.0
-    ended: float = 0.0
     phase: Phase = Phase.PREFLIGHT
-    phase_since: float = 0.0
     percent: int = 0
     new: int = 0
     in_progress: int = 0
@@ -163,39 +158,13 @@ class CycleState:
     instances: tuple[ListedInstance, ...] = ()
     verdicts: tuple[CycleVerdict, ...] = ()
     dips: tuple[TargetDip, ...] = ()
-    warnings: tuple[str, ...] = ()
-    objections: tuple[Objection, ...] = ()
-    plan: Json = field(default_factory=dict)
     launch_failure: str = ""
     verdicts_read: float = 0.0
     unread: str = ""
     verify_since: float = 0.0
     unverified: tuple[str, ...] = ()
     result: CycleResult | None = None
-    reason: str = ""
     ended_by: EndedBy = EndedBy.NOTHING
-    put_back: str = ""
     runs: Mapping[str, int] = field(default_factory=dict)
     launches: str = ""
     launches_number: str = ""
-
-    def to_json(self) -> Json:
-        """As Step Functions carries it."""
-        return state_to_json(self)
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """As workflow.state_json.state_from_json reads it."""
-        return state_from_json(cls, raw, _READERS)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "instances": listed(ListedInstance),
-    "verdicts": listed(CycleVerdict),
-    "dips": listed(TargetDip),
-    "objections": listed(Objection),
-    **dict.fromkeys(("warnings", "unverified"), texts),
-    "phase": Phase,
-    "ended_by": EndedBy,
-    "result": or_none(CycleResult),
-}

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import pytest
 
-from rollcall.workflow.state_json import listed, named, or_none, state_from_json, state_to_json, texts
+from rollcall.domain.objections import Objection
+from rollcall.workflow.state import Reader, WorkflowState, listed, named, or_none, texts
 
 
 class Weather(StrEnum):
@@ -27,8 +28,15 @@ NOWHERE = Place("")
 
 
 @dataclass(frozen=True)
-class State:
-    group: str
+class State(WorkflowState):
+    READERS: ClassVar[Mapping[str, Reader]] = {
+        **WorkflowState.READERS,
+        "at": named(Place),
+        "places": listed(Place),
+        "lines": texts,
+        "weather": or_none(Weather),
+    }
+
     at: Place = NOWHERE
     places: tuple[Place, ...] = ()
     lines: tuple[str, ...] = ()
@@ -36,26 +44,34 @@ class State:
     weather: Weather | None = None
 
 
-READERS = {"at": named(Place), "places": listed(Place), "lines": texts, "weather": or_none(Weather)}
-FULL = State("web", Place("hill", None, 3), (Place("a"), Place("b")), ("x", "y"), {"t": 1}, Weather.FINE)
+FULL = State(
+    "web",
+    objections=(Objection("no hook", "it has none", "make one"),),
+    warnings=("careful",),
+    at=Place("hill", None, 3),
+    places=(Place("a"), Place("b")),
+    lines=("x", "y"),
+    counts={"t": 1},
+    weather=Weather.FINE,
+)
 
 
 def test_a_state_is_read_as_it_was_written() -> None:
-    written = state_to_json(FULL)
+    written = FULL.to_json()
     assert written["places"][0] == {"name": "a", "weather": None, "height": 7}
     assert written["lines"] == ["x", "y"]
-    assert state_from_json(State, json.loads(json.dumps(written)), READERS) == FULL
+    assert State.from_json(json.loads(json.dumps(written))) == FULL
 
 
 def test_what_another_version_wrote_is_left_out_or_has_its_default() -> None:
     raw = {"group": "web", "unheard_of": 1, "places": [{"weather": None, "unheard_of": 2}], "weather": None}
-    assert state_from_json(State, raw, READERS) == State("web", places=(Place(None),))  # type: ignore[arg-type]
+    assert State.from_json(raw) == State("web", places=(Place(None),))  # type: ignore[arg-type]
 
 
 def test_before_the_first_step_the_group_is_the_requests() -> None:
-    assert state_from_json(State, {"request": {"group": "web"}}, READERS) == State("web")
+    assert State.from_json({"request": {"group": "web"}}).group == "web"
 
 
 def test_a_state_without_a_group_is_none() -> None:
     with pytest.raises(KeyError):
-        state_from_json(State, {}, READERS)
+        State.from_json({})
