@@ -764,14 +764,81 @@ def test_an_execution_that_was_stopped_by_hand_has_its_refresh_cancelled_and_its
     begun(cycle, pinned_from="$Latest")
     with pytest.raises(RefreshStillActive, match="what its cycle changed is put back when it has ended"):
         require_settled(cycle.settle("ABORTED"))
-    assert (cycle.aws.changes[-1], cycle.published[-1]) == ("cancel", CycleEvent.CANCELLED)
-    cycle.published.clear()
-    assert (cycle.settle("ABORTED").next, cycle.published) == ("wait", [])
-    cycle.aws.now(status="Cancelled")
+    assert cycle.aws.changes[-1] == "cancel"
+    over(cycle, "Cancelled")
     cycle.aws.aliases["$Latest"] = "1"
     answer = cycle.settle("ABORTED")
     assert answer.state.reason == "its execution was stopped by hand"
-    assert (version(cycle), cycle.published[-1]) == ("$Latest", CycleEvent.CANCELLED)
+    assert version(cycle) == "$Latest"
+
+
+def over(cycle: CycleWorld, status: str) -> None:
+    """The refresh ends so now."""
+    cycle.aws.now(status=status, ended=cycle.world.clock.now)
+
+
+@pytest.mark.parametrize(
+    ("found", "phase", "ends"),
+    [
+        ("InProgress", Phase.CANCELLING, "Cancelled"),
+        ("Cancelling", Phase.CANCELLING, "Cancelled"),
+        ("RollbackInProgress", Phase.ROLLING_BACK, "RollbackSuccessful"),
+    ],
+)
+def test_the_end_of_a_stopped_cycle_is_published_once_as_soon_as_its_refresh_is_seen_to_end(
+    cycle: CycleWorld, found: str, phase: Phase, ends: str
+) -> None:
+    """Lambda has the event come again after a minute and after three; reconcile sends another after ten."""
+    begun(cycle)
+    cycle.aws.now(status=found)
+    cycle.published.clear()
+    stopped = cycle.world.clock.now
+    first = cycle.settle("ABORTED")
+    assert (first.next, [each.state.phase for each in first.news]) == ("wait", [phase])
+    for seconds in (60, 180):
+        cycle.world.clock.now = stopped + seconds
+        assert cycle.settle("ABORTED", stopped=stopped).next == "wait"
+    over(cycle, ends)
+    assert cycle.settle("ABORTED", stopped=stopped).next == "failed"
+    cycle.world.clock.now = stopped + 600
+    cycle.settle("ABORTED", stopped=stopped)
+    assert cycle.published == [CycleEvent.CANCELLED]
+
+
+@pytest.mark.parametrize("status", ["Cancelled", "Failed"])
+def test_the_end_of_a_stopped_cycle_whose_refresh_was_over_is_published_however_late(
+    cycle: CycleWorld, status: str
+) -> None:
+    begun(cycle)
+    over(cycle, status)
+    cycle.published.clear()
+    stopped = cycle.world.clock.now
+    cycle.world.clock.now += 600
+    cycle.settle("ABORTED", stopped=stopped)
+    assert cycle.published == [CycleEvent.CANCELLED]
+
+
+def test_the_end_of_a_stopped_cycle_whose_refresh_went_on_to_its_end_is_published_where_the_event_was_lost(
+    cycle: CycleWorld,
+) -> None:
+    begun(cycle)
+    cycle.published.clear()
+    stopped = cycle.world.clock.now
+    cycle.world.clock.now += 600
+    over(cycle, "Successful")
+    cycle.settle("ABORTED", stopped=stopped)
+    assert cycle.published == [CycleEvent.CANCELLED]
+
+
+def test_a_refresh_that_the_step_start_could_not_name_is_cancelled_with_its_execution(cycle: CycleWorld) -> None:
+    starting = cycle.state(phase=Phase.STARTING)
+    cycle.step("start", starting)
+    cycle.aws.now(status="InProgress", began=cycle.world.clock.now)
+    cycle.history.output = {"cycle": starting.to_json()}
+    cycle.published.clear()
+    answer = cycle.settle("TIMED_OUT")
+    assert (answer.next, answer.state.refresh_id, cycle.aws.changes[-1]) == ("wait", "r-1", "cancel")
+    assert cycle.published == [CycleEvent.CANCELLED]
 
 
 def test_an_execution_that_ended_as_it_should_has_nothing_to_settle(cycle: CycleWorld) -> None:

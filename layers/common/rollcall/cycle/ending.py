@@ -17,6 +17,8 @@ from rollcall.workflow.settling import STOPPED, last_state
 from rollcall.workflow.waiting import next_wait
 
 from .news import CycleAnswer, CycleEvent, CycleNews
+from .progress import PHASES
+from .progress import STOPPED as STOPPED_REFRESH
 from .putting_back import PuttingBack
 from .starting_refresh import RefreshStarter
 from .state import CycleResult, CycleState, EndedBy, Phase
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rollcall.aws.execution_history import ExecutionHistory
+    from rollcall.aws.instance_refreshes import Refresh
 
     from .cycle_aws import CycleAws
 
@@ -34,6 +37,7 @@ ENDINGS = {
     CycleResult.ROLLED_BACK: CycleEvent.ROLLED_BACK,
     CycleResult.CANCELLED: CycleEvent.CANCELLED,
 }
+AGAIN_AFTER = 60.0  # seconds at least, after which Lambda tries an event again (developer guide, asynchronous errors)
 
 
 class CycleEnding:
@@ -75,7 +79,7 @@ class CycleEnding:
 
         detail: of the event about the execution's status. While its refresh is being cancelled the group cannot be
         changed yet: then the answer is to wait, and the event has to come again (require_settled). How the cycle ended
-        is published when that begins, for a cancellation may take longer than an event is repeated, and at its end.
+        is published once: as soon as its refresh is seen to end, for that may take longer than an event is repeated.
         Raises what AWS fails at.
         """
         state = last_state(CycleState, "cycle", history, detail)
@@ -90,9 +94,22 @@ class CycleEnding:
         )
         refresh = self._aws.find(stopped.group, stopped.refresh_id) if stopped.refresh_id else None
         answer = self.put_back(stopped, {})
-        if answer.next == "wait" and refresh is not None and refresh.status not in ENDING:
-            return answer._replace(news=ending_news(replace(answer.state, phase=Phase.CANCELLING)))
+        if refresh is None:
+            return answer
+        if self._is_published(refresh, detail["stopDate"] / 1000):
+            return answer._replace(news=())
+        if answer.next == "wait":
+            phase = PHASES[refresh.status] if refresh.status in ENDING else Phase.CANCELLING
+            return answer._replace(news=ending_news(replace(answer.state, phase=phase)))
         return answer
+
+    def _is_published(self, refresh: Refresh, stopped: float) -> bool:
+        """Whether an earlier event has had the end published: it found the refresh active, and may have cancelled it.
+
+        refresh: as it was found now. stopped: when the execution was, in epoch seconds.
+        """
+        was_active = refresh.ended is None or refresh.ended > stopped
+        return was_active and refresh.status in STOPPED_REFRESH and self._clock() - stopped >= AGAIN_AFTER
 
 
 def require_settled(answer: CycleAnswer) -> None:

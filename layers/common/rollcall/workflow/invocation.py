@@ -71,6 +71,7 @@ def settling_event(execution: Execution) -> Json:
             "name": execution.name,
             "status": execution.status,
             "startDate": int(execution.started * 1000),
+            "stopDate": int((execution.stopped or 0.0) * 1000),
             "input": json.dumps(dict(execution.request)),
             BY_RECONCILE: True,
         },
