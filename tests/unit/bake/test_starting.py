@@ -23,7 +23,7 @@ from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
 from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
-from rollcall.workflow.starting import LEAST_TIME
+from rollcall.workflow.starting import LEAST_TIME, StarterParts
 from unit.fakes import ACCOUNT, REGION
 from unit.world import World
 
@@ -122,16 +122,16 @@ class Scene:
         return starter
 
     def starter(self) -> BakeStarter:
-        return BakeStarter(
+        parts = StarterParts(
             self.executions,
             self.groups,
-            self.builders,
             self.functions,
             "bake",
             Turns([self.executions, self.cycles], self.refreshes),
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
+        return BakeStarter(parts, self.builders)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from rollcall.workflow.names import execution_name
 from rollcall.workflow.running import Turns
 from rollcall.workflow.schedule import LATE_MAX, NEXT_LATE
 from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
-from rollcall.workflow.starting import LEAST_TIME
+from rollcall.workflow.starting import LEAST_TIME, StarterParts
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -124,17 +124,16 @@ class World:
         self.bakes = FakeExecutions()
         self.turns = Turns([self.bakes], self.refreshes)
         self.now, self.seconds_left = NOW, 60.0
-        self.starter = CycleStarter(
+        parts = StarterParts(
             self.executions,
             self.groups,
-            self.templates,
-            self.refreshes,
             self.functions,
             "rollcall-Cycle",
             self.turns,
             clock=lambda: self.now,
             seconds_left=lambda: self.seconds_left,
         )
+        self.starter = CycleStarter(parts, self.templates, self.refreshes)
 
     def started(self, only: Collection[str] | None = None) -> list[str]:
         """The names of the cycles that a run starts."""

@@ -6,18 +6,14 @@ for each. Groups without the tags cost nothing: one call shows those that have t
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollcall.aws.builders import Builders
-from rollcall.aws.executions import Executions
-from rollcall.aws.functions import Functions
-from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.bake_tags import BAKE_EXECUTION, GROUP_TAGS
 from rollcall.workflow.invocation import ENDED
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
-from rollcall.workflow.starting import Starter, StartOutcome
+from rollcall.workflow.starting import Starter, StarterParts, StartOutcome, starter_parts
 
 from .due import due_bake
 from .invocation import retire_event, retire_others_event, sweep_event
@@ -49,33 +45,18 @@ class BakesOutcome(StartOutcome["DueBake"]):
 
 
 class BakeStarter(Starter["DueBake", BakesOutcome]):
-    """Starts bakes, and has others looked after. function: the bake function's name. clock: epoch seconds."""
+    """Starts bakes, and has others looked after."""
 
-    def __init__(
-        self,
-        executions: Executions,
-        groups: TaggedGroups,
-        builders: Builders,
-        functions: Functions,
-        function: str,
-        turns: Turns,
-        *,
-        clock: Callable[[], float],
-        seconds_left: Callable[[], float],
-    ) -> None:
-        outcome = BakesOutcome()
-        super().__init__(
-            "bake", executions, groups, functions, function, turns, outcome, clock=clock, seconds_left=seconds_left
-        )
+    noun = "bake"
+    tags = GROUP_TAGS
+
+    def __init__(self, parts: StarterParts, builders: Builders) -> None:
+        super().__init__(parts, BakesOutcome())
         self._builders = builders
 
     def run(self, only: Collection[str] | None, every: float | None) -> BakesOutcome:
-        """Start what is due, and have removed what is left. only: these groups, None for all.
-
-        every: seconds between two runs, or None. What fails for one group keeps no other from its turn. Raises what is
-        about none in particular, and NoTimeLeft; outcome has what was done before that.
-        """
-        self._each_group(GROUP_TAGS, only, lambda each: self._look_at(each, every))
+        """Start what is due, and have removed what is left; as Starter.run."""
+        self._each_group(self.tags, only, lambda each: self._look_at(each, every))
         if only is None:
             self._require_time()
             if self._retires(every):
@@ -83,20 +64,14 @@ class BakeStarter(Starter["DueBake", BakesOutcome]):
             self._settle(self._builders.instances_of_bakes(), every)
         return self.outcome
 
-    def preview(self, only: Collection[str] | None, every: float | None) -> BakesOutcome:
-        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
-        self._each_group(GROUP_TAGS, only, lambda each: self._record_start(self._due(each, every)))
-        return self.outcome
-
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         require_readable_tags(running.group)
         if self._retires(every):
             self._functions.send(self._function, retire_event(running.group.name))
             self.outcome.retired.append(running.group.name)
-        self._start(self._due(running, every))
+        self._start(self._first_due(running, every))
 
-    def _due(self, running: RunningGroup, every: float | None) -> DueBake | None:
-        """The bake of a group that is due and was not started before, once it is its turn."""
+    def _first_due(self, running: RunningGroup, every: float | None) -> DueBake | None:
         tag = require_readable_tags(running.group)
         due = due_bake(running.group.name, tag, running.created, self._clock(), every) if tag else None
         return self._first_in_turn([due] if due else [])
@@ -131,13 +106,4 @@ def bake_starter(
     region: str, machine: str, function: str, turns: Turns, seconds_left: Callable[[], float]
 ) -> BakeStarter:
     """The starter of an installation. machine: the state machine's ARN; function: the bake function's name."""
-    return BakeStarter(
-        Executions(machine),
-        TaggedGroups(region),
-        Builders(region),
-        Functions(),
-        function,
-        turns,
-        clock=time.time,
-        seconds_left=seconds_left,
-    )
+    return BakeStarter(starter_parts(region, machine, function, turns, seconds_left), Builders(region))

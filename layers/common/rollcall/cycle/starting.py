@@ -5,21 +5,18 @@ Groups without the tag cost nothing: one call shows those that have it.
 
 from __future__ import annotations
 
-import time
 from copy import replace
 from typing import TYPE_CHECKING
 
-from rollcall.aws.executions import RUNNING, Executions
-from rollcall.aws.functions import Functions
+from rollcall.aws.executions import RUNNING
 from rollcall.aws.instance_refreshes import ENDING, InstanceRefreshes
 from rollcall.aws.launch_templates import LaunchTemplates
-from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.groups import base_template
 from rollcall.domain.settings import CYCLE_TAG, PINNED_TAG
 from rollcall.domain.version_aliases import DEFAULT_VERSION
 from rollcall.workflow.invocation import ENDED
 from rollcall.workflow.settling import SETTLE_AFTER, settled_now
-from rollcall.workflow.starting import Starter, StartOutcome
+from rollcall.workflow.starting import Starter, StarterParts, StartOutcome, starter_parts
 
 from .due import TaggedGroup, due_cycles
 from .pinning import read_pin
@@ -42,42 +39,21 @@ class CyclesOutcome(StartOutcome["DueCycle"]):
 
 
 class CycleStarter(Starter["DueCycle", CyclesOutcome]):
-    """Starts cycles, and has others settled. function: the cycle function's name. clock: epoch seconds."""
+    """Starts cycles, and has others settled."""
 
-    def __init__(
-        self,
-        executions: Executions,
-        groups: TaggedGroups,
-        templates: LaunchTemplates,
-        refreshes: InstanceRefreshes,
-        functions: Functions,
-        function: str,
-        turns: Turns,
-        *,
-        clock: Callable[[], float],
-        seconds_left: Callable[[], float],
-    ) -> None:
-        outcome = CyclesOutcome()
-        super().__init__(
-            "cycle", executions, groups, functions, function, turns, outcome, clock=clock, seconds_left=seconds_left
-        )
+    noun = "cycle"
+    tags = (CYCLE_TAG,)
+
+    def __init__(self, parts: StarterParts, templates: LaunchTemplates, refreshes: InstanceRefreshes) -> None:
+        super().__init__(parts, CyclesOutcome())
         self._templates = templates
         self._refreshes = refreshes
 
     def run(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
-        """Start and settle what is due. only: these groups, None for all. every: seconds between two runs, or None.
-
-        What fails for one group keeps no other from its turn. Raises what is about none in particular, and NoTimeLeft;
-        outcome has what was done before that.
-        """
-        self._each_group((CYCLE_TAG, PINNED_TAG), only, lambda each: self._look_at(each, every))
+        """Start and settle what is due; as Starter.run."""
+        self._each_group((*self.tags, PINNED_TAG), only, lambda each: self._look_at(each, every))
         for stopped in self._executions.unfinished(*settled_now(self._clock(), every)):
             self._attempt(f"cycle {stopped.name}", lambda each: self._settle_refresh(each, only), stopped)
-        return self.outcome
-
-    def preview(self, only: Collection[str] | None, every: float | None) -> CyclesOutcome:
-        """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
-        self._each_group((CYCLE_TAG,), only, lambda each: self._record_start(self._first_due(each, every)))
         return self.outcome
 
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
@@ -134,14 +110,5 @@ def cycle_starter(
     region: str, machine: str, function: str, turns: Turns, seconds_left: Callable[[], float]
 ) -> CycleStarter:
     """The starter of an installation. machine: the state machine's ARN; function: the cycle function's name."""
-    return CycleStarter(
-        Executions(machine),
-        TaggedGroups(region),
-        LaunchTemplates(region),
-        InstanceRefreshes(region),
-        Functions(),
-        function,
-        turns,
-        clock=time.time,
-        seconds_left=seconds_left,
-    )
+    parts = starter_parts(region, machine, function, turns, seconds_left)
+    return CycleStarter(parts, LaunchTemplates(region), InstanceRefreshes(region))

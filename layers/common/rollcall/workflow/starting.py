@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+from rollcall.aws.executions import Executions
+from rollcall.aws.functions import Functions
+from rollcall.aws.tagged_groups import TaggedGroups
 from rollcall.domain.errors import NoTimeLeft, RollcallError
 
 from .invocation import settling_event
@@ -13,9 +17,8 @@ from .invocation import settling_event
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from rollcall.aws.executions import Execution, Executions
-    from rollcall.aws.functions import Functions
-    from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
+    from rollcall.aws.executions import Execution
+    from rollcall.aws.tagged_groups import RunningGroup
 
     from .running import Turns
 
@@ -53,45 +56,65 @@ class StartOutcome[D: Due]:
     errors: dict[str, RollcallError] = field(default_factory=dict)
 
 
-class Starter[D: Due, O: StartOutcome[Any]](ABC):
-    """What starters of cycles and of bakes share. noun: "cycle" or "bake". function: the name of that one's function.
+class StarterParts(NamedTuple):
+    """What a starter works with. executions: of the workflow's state machine. function: the name of its function.
 
-    outcome: what was done so far. clock: epoch seconds. seconds_left: of this invocation.
+    clock: epoch seconds. seconds_left: of this invocation.
     """
 
-    def __init__(
-        self,
-        noun: str,
-        executions: Executions,
-        groups: TaggedGroups,
-        functions: Functions,
-        function: str,
-        turns: Turns,
-        outcome: O,
-        *,
-        clock: Callable[[], float],
-        seconds_left: Callable[[], float],
-    ) -> None:
-        self._noun = noun
-        self._executions = executions
-        self._groups = groups
-        self._functions = functions
-        self._function = function
-        self._turns = turns
-        self._clock = clock
-        self._seconds_left = seconds_left
+    executions: Executions
+    groups: TaggedGroups
+    functions: Functions
+    function: str
+    turns: Turns
+    clock: Callable[[], float]
+    seconds_left: Callable[[], float]
+
+
+def starter_parts(
+    region: str, machine: str, function: str, turns: Turns, seconds_left: Callable[[], float]
+) -> StarterParts:
+    """Those of an installation. machine: the state machine's ARN; function: the name of the workflow's function."""
+    return StarterParts(
+        Executions(machine), TaggedGroups(region), Functions(), function, turns, time.time, seconds_left
+    )
+
+
+class Starter[D: Due, O: StartOutcome[Any]](ABC):
+    """What starters of cycles and of bakes share. outcome: what was done so far.
+
+    noun: "cycle" or "bake". tags: of groups, by which something may be due.
+    """
+
+    noun: ClassVar[str]
+    tags: ClassVar[Collection[str]]
+
+    def __init__(self, parts: StarterParts, outcome: O) -> None:
+        self._executions = parts.executions
+        self._groups = parts.groups
+        self._functions = parts.functions
+        self._function = parts.function
+        self._turns = parts.turns
+        self._clock = parts.clock
+        self._seconds_left = parts.seconds_left
         self.outcome = outcome
 
     @abstractmethod
     def run(self, only: Collection[str] | None, every: float | None) -> O:
-        """Start what is due. only: these groups, None for all. every: seconds between two runs, None by hand.
+        """Start what is due, and have settled what is left. only: these groups, None for all.
 
-        Raises what is about no group in particular, and NoTimeLeft; outcome has what was done before that.
+        every: seconds between two runs, None by hand. What fails for one group keeps no other from its turn. Raises
+        what is about none in particular, and NoTimeLeft; outcome has what was done before that.
         """
 
-    @abstractmethod
     def preview(self, only: Collection[str] | None, every: float | None) -> O:
         """What run() would start. Nothing is changed. The arguments, and what it raises, are those of run()."""
+        self._each_group(self.tags, only, lambda each: self._record_start(self._first_due(each, every)))
+        return self.outcome
+
+    @abstractmethod
+    def _first_due(self, running: RunningGroup, every: float | None) -> D | None:
+        """What is due of a group and was not started before, once it is its turn."""
 
     def _each_group(
         self, keys: Collection[str], only: Collection[str] | None, act: Callable[[RunningGroup], None]
@@ -102,7 +125,7 @@ class Starter[D: Due, O: StartOutcome[Any]](ABC):
         """
         for each in self._groups.tagged(keys):
             if only is None or each.group.name in only:
-                self._attempt(f"{self._noun}s of group {each.group.name}", act, each)
+                self._attempt(f"{self.noun}s of group {each.group.name}", act, each)
 
     def _attempt[T](self, about: str, act: Callable[[T], None], on: T) -> None:
         """Act, and keep the error. Raises NoTimeLeft."""
@@ -114,7 +137,7 @@ class Starter[D: Due, O: StartOutcome[Any]](ABC):
 
     def _require_time(self) -> None:
         if self._seconds_left() < LEAST_TIME:
-            raise NoTimeLeft(f"no time left in this run for {self._noun}s that are due; the next one starts them")
+            raise NoTimeLeft(f"no time left in this run for {self.noun}s that are due; the next one starts them")
 
     def _first_in_turn(self, due: Iterable[D]) -> D | None:
         """The first that was not started before, once it is its turn: a group has one at a time.
