@@ -454,18 +454,18 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
         (_refused(DENIED), "permission for the builder", "arn:aws:iam::1:role/b among BakeRoleArns"),
         (_tags(bake_job_template=""), "no job template", "Key=rollcall:bake-job-template,Value=TEMPLATE"),
         (_tags(bake_job_template="none"), "job template", "correct the tag rollcall:bake-job-template"),
-        (_tags(bake_job_template="provision"), "the provisioning template", "it may run the same roles"),
+        (_tags(bake_job_template="provision"), "bakes with the provisioning template", "it may run the same roles"),
         (_tags(bake_inventory=""), "no inventory", "Key=rollcall:bake-inventory,Value=INVENTORY"),
         (_tags(bake_inventory="none"), "inventory", "correct the tag rollcall:bake-inventory"),
         (_tags(bake_inventory="prod"), "a group's inventory", "make one for builders alone"),
-        (_may_not_change, "role on inventory", "grant it the role Admin"),
-        (_template(asks_limit=False), "no prompt for limit", "tick 'Prompt on launch'"),
-        (_template(slices=2), "slices", "use 1"),
-        (_template(asks_inventory=False, inventory_id=99), "another inventory", "let it prompt"),
-        (_template(job_type="check"), "not a run", "set it to 'Run'"),
-        (_template(tags="web"), "tags", "clear its job tags"),
-        (_terms(LaunchTerms(startable=False, simultaneous=True)), "role on template", "grant it the role Execute"),
-        (_terms(LaunchTerms(True, True, ("a credential",))), "launch needs more", "make these optional"),
+        (_may_not_change, "role on bake inventory", "grant it the role Admin"),
+        (_template(asks_limit=False), "bake template: no prompt for limit", "tick 'Prompt on launch'"),
+        (_template(slices=2), "bake template: slices", "use 1"),
+        (_template(asks_inventory=False, inventory_id=99), "bake template's inventory", "let it prompt"),
+        (_template(job_type="check"), "bake template: not a run", "set its job type to 'Run'"),
+        (_template(tags="web"), "bake template: tags", "clear its job tags"),
+        (_terms(LaunchTerms(startable=False, simultaneous=True)), "role on bake template", "grant it the role Execute"),
+        (_terms(LaunchTerms(True, True, ("a credential",))), "bake template needs more", "make these optional"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -514,7 +514,7 @@ def test_an_inventory_that_is_a_groups_and_one_that_may_not_be_changed_are_two_o
     bake = world()
     bake.group(bake_inventory="prod")
     _may_not_change(bake)
-    assert objections(bake) == {"a group's inventory", "role on inventory"}
+    assert objections(bake) == {"a group's inventory", "role on bake inventory"}
 
 
 def test_a_subnet_whose_zone_has_not_the_type_is_passed_over_and_only_where_none_has_it_is_it_an_objection() -> None:

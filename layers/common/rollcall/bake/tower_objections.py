@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollcall.doctor.builder_findings import template_objections, unchangeable
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.inventories import Inventory
@@ -46,7 +47,9 @@ def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
         fact, remedy = _fact_and_remedy(template, correct)
         yield Objection("job template", f"job template for bakes: {fact}", remedy)
     else:
-        yield from _job_template(given, template)
+        tower = given.tower
+        inventory = _builders_inventory(given)
+        yield from template_objections(group, template, tower.terms, inventory, tower.provisioning)
     if given.request.smoke == Smoke.PROVISION:
         yield from _smoke_test(given)
 
@@ -126,63 +129,10 @@ def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
             f"make one for builders alone, and name it with the tag {INVENTORY_TAG} or --inventory",
         )
     if isinstance(inventory, Inventory) and not given.tower.may_change:
-        yield Objection(
-            "role on inventory",
-            f"the token's user may not add hosts to inventory {inventory.name!r}",
-            f"grant it the role Admin (Tower: Inventories, {inventory.name}, Access)",
-        )
+        yield unchangeable(inventory)
 
 
-def _job_template(given: PreflightInput, template: JobTemplate) -> Iterator[Objection]:
-    where = f"job template {template.name!r}"
-    if given.tower.provisioning and template.id == given.tower.provisioning.id:
-        yield Objection(
-            "the provisioning template",
-            f"{where} is the one that provisions the group's instances (tag {JOB_TAG})",
-            f"name one for bakes with the tag {JOB_TEMPLATE_TAG} or --job-template; it may run the same roles",
-        )
-    if not template.asks_limit:
-        yield Objection(
-            "no prompt for limit",
-            f"{where} does not prompt for limit and would run on every host",
-            "tick 'Prompt on launch'",
-        )
-    if template.slices > 1:
-        yield Objection("slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit", "use 1")
-    if _is_fixed_elsewhere(template, given):
-        yield Objection(
-            "another inventory",
-            f"{where} is fixed to inventory {template.inventory_id}, and builders are in another one",
-            "let it prompt for the inventory",
-        )
-    if template.job_type != "run" and not template.asks_job_type:
-        yield Objection(
-            "not a run", f"{where} is of the job type {template.job_type!r}, which changes nothing", "set it to 'Run'"
-        )
-    if (template.tags and not template.asks_tags) or (template.skip_tags and not template.asks_skip_tags):
-        yield Objection("tags", f"{where} runs only a part of its playbook", "clear its job tags and skip tags")
-    yield from _terms(given, template, where)
-
-
-def _terms(given: PreflightInput, template: JobTemplate, where: str) -> Iterator[Objection]:
-    terms = given.tower.terms
-    if terms and not terms.startable:
-        yield Objection(
-            "role on template",
-            f"the token's user may not launch {where}",
-            f"grant it the role Execute (Tower: Templates, {template.name}, Access)",
-        )
-    if terms and terms.needed:
-        yield Objection(
-            "launch needs more",
-            f"Tower does not launch {where} without {', '.join(terms.needed)}, which Rollcall never gives",
-            "make these optional, or set them in the template",
-        )
-
-
-def _is_fixed_elsewhere(template: JobTemplate, given: PreflightInput) -> bool:
-    """Whether its jobs run in another inventory than the builders'; not asked of one that is a group's."""
+def _builders_inventory(given: PreflightInput) -> Inventory | None:
+    """The inventory that the template's jobs have to run in; one that is a group's is another objection."""
     inventory = given.tower.inventory
-    if template.asks_inventory or not isinstance(inventory, Inventory) or inventory.id in given.tower.of_groups:
-        return False
-    return template.inventory_id != inventory.id
+    return inventory if isinstance(inventory, Inventory) and inventory.id not in given.tower.of_groups else None

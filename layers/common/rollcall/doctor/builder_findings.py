@@ -1,4 +1,7 @@
-"""What in Tower would keep a bake of a group from beginning: the inventory for builders, the bake's template. Pure."""
+"""What in Tower would keep a bake of a group from beginning: the inventory for builders, the bake's template. Pure.
+
+Doctor finds it for groups with a tag of bakes in a stack that has these; pre-flight objects to it (bake/).
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,80 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import RollcallError, Transient
-from rollcall.domain.findings import Finding, Severity, warns, without_group
+from rollcall.domain.findings import Finding, Severity, warns
+from rollcall.domain.objections import Objection
 from rollcall.domain.settings import JOB_TAG
 from rollcall.domain.shell_commands import set_tag_command
-from rollcall.hosts.job_templates import ANOTHER_INVENTORY, limit_objections
+from rollcall.hosts.job_templates import whole_run_objections
 
-from .observations import BakeDefaults, BuildersInventory, ObservedTemplate
+from .observations import BakeDefaults, BuildersInventory
 from .unread_findings import not_found, unread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rollcall.domain.groups import GroupSettings
+    from rollcall.domain.inventories import Inventory
+    from rollcall.domain.jobs import JobTemplate, LaunchTerms
     from rollcall.domain.settings import Settings
 
     from .observations import Observations, ObservedGroup
+
+
+# What pre-flight objects to, too
+
+
+def unchangeable(inventory: Inventory) -> Objection:
+    """To an inventory for builders that the token's user may not change."""
+    return Objection(
+        "role on bake inventory",
+        f"the token's user may not add hosts to inventory {inventory.name!r}",
+        f"grant it the role Admin (Tower: Inventories, {inventory.name}, Access)",
+    )
+
+
+def template_objections(
+    group: str,
+    template: JobTemplate,
+    terms: LaunchTerms | None,
+    inventory: Inventory | None,
+    provisioning: JobTemplate | None,
+) -> Iterator[Objection]:
+    """To the job template of a group's bakes. terms: None where they are not known.
+
+    inventory: of builders, None where that is not known, or is another objection. provisioning: the template that
+    provisions the group's instances.
+    """
+    where = f"job template {template.name!r}"
+    if provisioning and template.id == provisioning.id:
+        yield Objection(
+            "bakes with the provisioning template",
+            f"{where} is the one that provisions its instances (tag {JOB_TAG})",
+            "name one for bakes, with --job-template or the tag; it may run the same roles: "
+            f"{set_tag_command(group, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
+        )
+    for each in whole_run_objections(template, where):
+        yield Objection(f"bake template: {each.what}", each.reason, f"in the template: {each.remedy}")
+    if inventory and not template.asks_inventory and template.inventory_id != inventory.id:
+        yield Objection(
+            "bake template's inventory",
+            f"{where} is fixed to inventory {template.inventory_id}, and builders are in {inventory.name!r}",
+            "let it prompt for the inventory",
+        )
+    if terms and not terms.startable:
+        yield Objection(
+            "role on bake template",
+            f"the token's user may not launch {where}",
+            f"grant it the role Execute (Tower: Templates, {template.name}, Access)",
+        )
+    if terms and terms.needed:
+        yield Objection(
+            "bake template needs more",
+            f"Tower does not launch {where} without {', '.join(terms.needed)}, which Rollcall never gives",
+            "make these optional, or set them in the template",
+        )
+
+
+# Findings
 
 
 def builder_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
@@ -36,23 +98,25 @@ def _of_group(group: ObservedGroup, defaults: BakeDefaults, observed: Observatio
     tower = observed.tower
     inventory = tower.bake_inventories.get(defaults.inventory)
     template = tower.bake_templates.get(defaults.job_template)
+    found: list[Objection] = []
     if isinstance(inventory, RollcallError):
         yield from _lost(f"inventory {defaults.inventory!r}", group, INVENTORY_TAG, inventory, "Admin")
     elif inventory is not None and inventory.changeable is False:
-        name = inventory.inventory.name
-        yield warns(
-            f"group {group.name}",
-            "role on bake inventory",
-            f"no bake of it begins: the token's user may not add hosts to inventory {name!r}",
-            f"grant it the role Admin (Tower: Inventories, {name}, Access)",
-        )
+        found.append(unchangeable(inventory.inventory))
     if isinstance(template, RollcallError):
         yield from _lost(f"job template {defaults.job_template!r}", group, JOB_TEMPLATE_TAG, template, "Execute")
     elif template is not None:
         settings = next((each.settings for each in observed.opted_in if each.name == group.name), None)
-        yield from _template(group, template, inventory, observed.template(settings.job_template if settings else None))
-        if settings is not None and isinstance(inventory, BuildersInventory):
-            yield from _limits(group, template, inventory, settings)
+        provisioning = observed.template(settings.job_template if settings else None)
+        found += template_objections(
+            group.name,
+            template.template,
+            None if isinstance(template.terms, RollcallError) else template.terms,
+            inventory.inventory if isinstance(inventory, BuildersInventory) else None,
+            provisioning.template if provisioning else None,
+        )
+    for each in found:
+        yield warns(f"group {group.name}", each.what, f"no bake of it begins: {each.reason}", each.remedy)
 
 
 def _lost(subject: str, group: ObservedGroup, tag: str, error: RollcallError, role: str) -> Iterator[Finding]:
@@ -67,57 +131,3 @@ def _lost(subject: str, group: ObservedGroup, tag: str, error: RollcallError, ro
         f"no bake of it begins: {found.reason}",
         f"correct the tag; if it is there, grant the token's user the role {role} on it",
     )
-
-
-def _template(
-    group: ObservedGroup,
-    observed: ObservedTemplate,
-    inventory: BuildersInventory | RollcallError | None,
-    provisioning: ObservedTemplate | None,
-) -> Iterator[Finding]:
-    template, terms = observed.template, observed.terms
-    where, begins = f"group {group.name}", f"no bake of it begins: job template {template.name!r}"
-    if provisioning is not None and provisioning.template.id == template.id:
-        yield warns(
-            where,
-            "bakes with the provisioning template",
-            f"{begins} is the one that provisions its instances (tag {JOB_TAG})",
-            f"name one for bakes; it may run the same roles: "
-            f"{set_tag_command(group.name, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
-        )
-    fixed = not template.asks_inventory
-    if fixed and isinstance(inventory, BuildersInventory) and template.inventory_id != inventory.inventory.id:
-        yield warns(
-            where,
-            "bake template's inventory",
-            f"{begins} is fixed to inventory {template.inventory_id}, and builders are in {inventory.inventory.name!r}",
-            "let it prompt for the inventory",
-        )
-    if isinstance(terms, RollcallError):
-        return
-    if not terms.startable:
-        yield warns(
-            where,
-            "role on bake template",
-            f"no bake of it begins: the token's user may not launch job template {template.name!r}",
-            f"grant it the role Execute (Tower: Templates, {template.name}, Access)",
-        )
-    if terms.needed:
-        yield warns(
-            where,
-            "bake template needs more",
-            f"{begins} is not launched without {', '.join(terms.needed)}, which Rollcall never gives",
-            "make these optional, or set them in the template",
-        )
-
-
-def _limits(
-    group: ObservedGroup, observed: ObservedTemplate, inventory: BuildersInventory, settings: GroupSettings
-) -> Iterator[Finding]:
-    """Why its jobs could run on other hosts than the builder, or not run the whole playbook."""
-    for each in limit_objections(observed.template, inventory.inventory, settings, JOB_TEMPLATE_TAG):
-        if each.what != ANOTHER_INVENTORY:  # its words are about the group's own; _template has those about builders
-            what, reason = f"bake template: {each.what}", without_group(group.name, each.reason)
-            yield warns(
-                f"group {group.name}", what, f"no bake of it begins: {reason}", f"in the template: {each.remedy}"
-            )

@@ -72,6 +72,18 @@ def limit_objections(
 ) -> Iterator[Objection]:
     """Why jobs of a template could run on other hosts than ours, on none, or not run the whole playbook."""
     where = f"group {settings.group!r}: job template {template.name!r} (tag {tag})"
+    yield from whole_run_objections(template, where)
+    if not template.asks_inventory and template.inventory_id != inventory.id:
+        yield Objection(
+            ANOTHER_INVENTORY,
+            f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
+            f"({inventory.id})",
+            "let it prompt for the inventory, or set the tag rollcall:inventory",
+        )
+
+
+def whole_run_objections(template: JobTemplate, where: str) -> Iterator[Objection]:
+    """Why jobs of a template could run on other hosts, or not run the whole playbook. where: the template, in words."""
     if not template.asks_limit:
         yield Objection(
             "no prompt for limit",
@@ -81,13 +93,6 @@ def limit_objections(
     if template.slices > 1:
         yield Objection(
             "slices", f"{where} is cut into {template.slices} slices, whose jobs have no limit of ours", "use 1"
-        )
-    if not template.asks_inventory and template.inventory_id != inventory.id:
-        yield Objection(
-            ANOTHER_INVENTORY,
-            f"{where} is fixed to inventory {template.inventory_id}, but the group's is {inventory.name!r} "
-            f"({inventory.id})",
-            "let it prompt for the inventory, or set the tag rollcall:inventory",
         )
     if template.job_type != "run" and not template.asks_job_type:
         yield Objection(
