@@ -59,7 +59,8 @@ Chef, or about the queues and rules of alert.
 Where one of several texts is printed, they stand below each other. How to run it: [Doctor](../operate/doctor.md).
 """
 WHERE = {"breaks": "B", "warns": "W", "say": "B, W", "Objection": "B"}  # the call, and how bad what it yields is
-WARNINGS_ONLY = ("builder_findings", "cycle_findings")  # modules whose objections keep no instance from being launched
+# Modules whose objections keep no instance from being launched.
+WARNINGS_ONLY = ("bake_findings", "builder_findings", "cycle_findings")
 FIRST = {"breaks": 1, "warns": 1, "say": 1, "Finding": 1, "Objection": 0}  # the argument with the finding's name
 SHORT = {"B": "B", "W": "W", "BREAKS_LAUNCHES": "B", "WARNING": "W"}
 OR = "\n"  # between texts of which one is printed

@@ -452,10 +452,10 @@ DENIED = LaunchRefusal("UnauthorizedOperation", "not authorized", "iam:PassRole"
             "AWS",
         ),
         (_refused(DENIED), "permission for the builder", "arn:aws:iam::1:role/b among BakeRoleArns"),
-        (_tags(bake_job_template=""), "no job template", "Key=rollcall:bake-job-template,Value=TEMPLATE"),
+        (_tags(bake_job_template=""), "no bake job template", "Key=rollcall:bake-job-template,Value=TEMPLATE"),
         (_tags(bake_job_template="none"), "job template", "correct the tag rollcall:bake-job-template"),
         (_tags(bake_job_template="provision"), "bakes with the provisioning template", "it may run the same roles"),
-        (_tags(bake_inventory=""), "no inventory", "Key=rollcall:bake-inventory,Value=INVENTORY"),
+        (_tags(bake_inventory=""), "no bake inventory", "Key=rollcall:bake-inventory,Value=INVENTORY"),
         (_tags(bake_inventory="none"), "inventory", "correct the tag rollcall:bake-inventory"),
         (_tags(bake_inventory="prod"), "a group's inventory", "make one for builders alone"),
         (_may_not_change, "role on bake inventory", "grant it the role Admin"),
@@ -480,7 +480,7 @@ def test_what_speaks_against_it_is_said_with_its_remedy(
 def test_a_group_with_a_launch_configuration_has_no_version_for_an_image() -> None:
     bake = world()
     _no_launch_template(bake)
-    assert "launch configuration" in objections(bake)
+    assert "no launch template" in objections(bake)
 
 
 def test_an_image_that_is_not_there_is_named() -> None:

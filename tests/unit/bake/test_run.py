@@ -182,7 +182,7 @@ def test_a_refused_bake_has_all_its_objections() -> None:
     bake.group(bake_job_template="", bake_inventory="prod")
     ended = bake.until()
     assert ended.result == BakeResult.REFUSED
-    assert {each.what for each in ended.objections} == {"no job template", "a group's inventory"}
+    assert {each.what for each in ended.objections} == {"no bake job template", "a group's inventory"}
     assert (bake.deaths.made, published(bake)) == ([], [])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rollcall.aws.image_uses import is_of_template
 from rollcall.aws.template_users import TemplateUser
 from rollcall.doctor.arn_patterns import arn_like
+from rollcall.doctor.bake_findings import no_launch_template, template_not_allowed
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.bake_tags import TEMPLATE_ALLOWED, TEMPLATE_TAG
 from rollcall.domain.groups import base_template
@@ -31,11 +32,7 @@ def template_objections(given: PreflightInput, details: GroupDetails) -> Iterato
     """What speaks against the group's launch template, its version there, and what else launches from it."""
     named = base_template(details.configuration)
     if not named:
-        yield Objection(
-            "launch configuration",
-            "it has a launch configuration and no launch template, so there is no version for an image",
-            "give it a launch template",
-        )
+        yield no_launch_template()
         return
     shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
     if given.template is None or given.version is None:
@@ -54,15 +51,7 @@ def template_objections(given: PreflightInput, details: GroupDetails) -> Iterato
     yield from _launched_by_others(given, details)
     tagged = given.template.tags.get(TEMPLATE_TAG) == TEMPLATE_ALLOWED
     if not tagged and not any(arn_like(each, given.template_arn) for each in given.bake.template_arns):
-        allow = command(
-            *("aws", "ec2", "create-tags", "--resources", given.template.id),
-            *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
-        )
-        yield Objection(
-            "template not allowed",
-            f"bake may add no version to launch template {shown}",
-            f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
-        )
+        yield template_not_allowed(given.template.id, str(shown))
 
 
 def _numbered(details: GroupDetails, number: str) -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollcall.doctor.bake_findings import no_inventory, no_job_template
 from rollcall.doctor.builder_findings import template_objections, unchangeable
 from rollcall.domain.bake_tags import INVENTORY_TAG, JOB_TEMPLATE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.inventories import Inventory
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import JOB_TAG, RETIRE_TAG
-from rollcall.domain.shell_commands import set_tag_command
 from rollcall.hosts.job_templates import ANOTHER_INVENTORY, limit_objections, retire_objections
 from rollcall.tower.references import NOT_FOUND_REMEDY
 
@@ -37,11 +37,7 @@ def tower_objections(given: PreflightInput, group: str) -> Iterator[Objection]:
     yield from _inventory(given, group)
     template = given.tower.template
     if template is None:
-        yield Objection(
-            "no job template",
-            "no job template is named, whose job provisions the builder",
-            f"name one: {set_tag_command(group, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
-        )
+        yield no_job_template(group)
     elif isinstance(template, BadSettings):
         correct = _correction(given.tag, JOB_TEMPLATE_TAG, given.request.job_template, "--job-template")
         fact, remedy = _fact_and_remedy(template, correct)
@@ -113,11 +109,7 @@ def _fact_and_remedy(error: BadSettings, correct: str) -> tuple[str, str]:
 def _inventory(given: PreflightInput, group: str) -> Iterator[Objection]:
     inventory = given.tower.inventory
     if inventory is None:
-        yield Objection(
-            "no inventory",
-            "no inventory is named for builders",
-            f"make one that no group has, and name it: {set_tag_command(group, INVENTORY_TAG, 'INVENTORY')}",
-        )
+        yield no_inventory(group)
     elif isinstance(inventory, BadSettings):
         correct = _correction(given.tag, INVENTORY_TAG, given.request.inventory, "--inventory")
         fact, remedy = _fact_and_remedy(inventory, correct)

@@ -1,7 +1,7 @@
 """What would make a bake of a group fail, or keep it from beginning: its tags, and what its stack may do. Pure.
 
-Doctor finds it for groups with a tag of bakes in a stack that bakes. What Tower says is in builder_findings; what only
-a dry run of a launch could show is left to pre-flight (bake/).
+Doctor finds it for groups with a tag of bakes in a stack that bakes; pre-flight objects to it (bake/). What Tower says
+is in builder_findings; what only a dry run of a launch could show is left to pre-flight.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rollcall.domain.bake_tags import (
 )
 from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, warns, without_group
+from rollcall.domain.objections import Objection
 from rollcall.domain.settings import OPT_IN_TAG
 from rollcall.domain.shell_commands import command, set_tag_command
 from rollcall.domain.version_aliases import LATEST_VERSION
@@ -31,6 +32,52 @@ if TYPE_CHECKING:
     from rollcall.domain.settings import Settings
 
     from .observations import BakeDefaults, Observations, ObservedGroup
+
+
+# What pre-flight objects to, too
+
+
+def no_launch_template() -> Objection:
+    """The group has a launch configuration."""
+    return Objection(
+        "no launch template",
+        "it has a launch configuration, which has no versions for an image",
+        "give it a launch template",
+    )
+
+
+def no_job_template(group: str) -> Objection:
+    """Neither a tag of the group nor an input names one."""
+    return Objection(
+        "no bake job template",
+        "no job template is named, whose job provisions the builder",
+        f"name one: {set_tag_command(group, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
+    )
+
+
+def no_inventory(group: str) -> Objection:
+    """Neither a tag of the group nor an input names one."""
+    return Objection(
+        "no bake inventory",
+        "no inventory is named for builders",
+        f"make one that no group has, and name it: {set_tag_command(group, INVENTORY_TAG, 'INVENTORY')}",
+    )
+
+
+def template_not_allowed(template_id: str, shown: str) -> Objection:
+    """Bakes may not give a launch template versions. shown: its name, or its id."""
+    allow = command(
+        *("aws", "ec2", "create-tags", "--resources", template_id),
+        *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
+    )
+    return Objection(
+        "template not allowed",
+        f"bakes may add no version to launch template {shown}",
+        f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
+    )
+
+
+# Findings
 
 
 def bake_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
@@ -49,6 +96,12 @@ def bake_findings(observed: Observations, here: Settings) -> Iterator[Finding]:
                 yield from _rolled_out(group, here)
 
 
+def keeps_from_baking(group: ObservedGroup, objection: Objection) -> Finding:
+    """The finding about a group that pre-flight of its bake would object to."""
+    reason = f"no bake of it begins: {objection.reason}"
+    return warns(f"group {group.name}", objection.what, reason, objection.remedy)
+
+
 def _unreadable(group: ObservedGroup, error: BadSettings) -> Finding:
     return warns(
         f"group {group.name}",
@@ -59,36 +112,20 @@ def _unreadable(group: ObservedGroup, error: BadSettings) -> Finding:
 
 
 def _of_group(group: ObservedGroup, defaults: BakeDefaults, groups: Mapping[str, ObservedGroup]) -> Iterator[Finding]:
-    where = f"group {group.name}"
     if not defaults.job_template:
-        yield warns(
-            where,
-            "no bake job template",
-            f"no bake of it begins: it has not the tag {JOB_TEMPLATE_TAG}, whose job provisions the builder",
-            f"name one: {set_tag_command(group.name, JOB_TEMPLATE_TAG, 'TEMPLATE')}",
-        )
+        yield keeps_from_baking(group, no_job_template(group.name))
     if not defaults.inventory:
-        yield warns(
-            where,
-            "no bake inventory",
-            f"no bake of it begins: it has not the tag {INVENTORY_TAG}, which says where builders are hosts",
-            f"make one that no group has, and name it: {set_tag_command(group.name, INVENTORY_TAG, 'INVENTORY')}",
-        )
+        yield keeps_from_baking(group, no_inventory(group.name))
     elif owner := _owner(defaults.inventory, groups):
         yield warns(
-            where,
+            f"group {group.name}",
             "bake inventory of a group",
             f"no bake of it begins: inventory {defaults.inventory!r} is that of group {owner} as well, whose jobs "
             "would reach builders",
             f"make one for builders alone, and name it: {set_tag_command(group.name, INVENTORY_TAG, 'INVENTORY')}",
         )
     if group.details is not None and not group.details.configuration:
-        yield warns(
-            where,
-            "no launch template",
-            "no bake of it begins: it has a launch configuration, which has no versions for an image",
-            "give it a launch template",
-        )
+        yield keeps_from_baking(group, no_launch_template())
 
 
 def _launch_template(group: ObservedGroup, observed: Observations, here: Settings) -> Iterator[Finding]:
@@ -108,16 +145,7 @@ def _launch_template(group: ObservedGroup, observed: Observations, here: Setting
         return
     if any(_names(each, template_id, here) for each in observed.bake_template_arns):
         return
-    allow = command(
-        *("aws", "ec2", "create-tags", "--resources", template_id),
-        *("--tags", f"Key={TEMPLATE_TAG},Value={TEMPLATE_ALLOWED}"),
-    )
-    yield warns(
-        f"group {group.name}",
-        "template not allowed",
-        f"no bake of it begins: bakes may add no version to launch template {template_id}",
-        f"allow it: {allow}; or deploy with its ARN among BakeTemplateArns",
-    )
+    yield keeps_from_baking(group, template_not_allowed(template_id, template_id))
 
 
 def _names(pattern: str, template_id: str, here: Settings) -> bool:

@@ -15,6 +15,7 @@ from rollcall.domain.settings import JOB_TAG
 from rollcall.domain.shell_commands import set_tag_command
 from rollcall.hosts.job_templates import whole_run_objections
 
+from .bake_findings import keeps_from_baking
 from .observations import BakeDefaults, BuildersInventory
 from .unread_findings import not_found, unread
 
@@ -116,7 +117,7 @@ def _of_group(group: ObservedGroup, defaults: BakeDefaults, observed: Observatio
             provisioning.template if provisioning else None,
         )
     for each in found:
-        yield warns(f"group {group.name}", each.what, f"no bake of it begins: {each.reason}", each.remedy)
+        yield keeps_from_baking(group, each)
 
 
 def _lost(subject: str, group: ObservedGroup, tag: str, error: RollcallError, role: str) -> Iterator[Finding]:
