@@ -20,14 +20,13 @@ from rollcall.doctor.cycle_findings import (
 )
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
-from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.settings import CYCLE_TAG, OPT_IN_TAG, PINNED_TAG
 from rollcall.domain.shell_commands import command, operand, options, set_tag_command
-from rollcall.workflow.group_versions import own_version
 
-from .request import Protected, RollBack, Standby
-from .version_plan import running_versions
+from .launch_objections import launch_objections
+from .request import Protected, Standby
+from .version_objections import version_objections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +36,7 @@ if TYPE_CHECKING:
     from .preflight_input import PreflightInput
     from .version_plan import VersionPlan
 
-HELD_STATE = "Pending:Wait"
 ALARM_OK = "OK"
-CALLERS_PERMISSIONS = "ec2:RunInstances, ec2:CreateTags or iam:PassRole"  # user guide, "Instance refresh", IAM
 
 
 def objections_to(given: PreflightInput, details: GroupDetails, version: VersionPlan, size: int) -> Iterator[Objection]:
@@ -54,8 +51,8 @@ def objections_to(given: PreflightInput, details: GroupDetails, version: Version
     if given.request.standby == Standby.REFUSE:
         yield from standby_objections(details)
     yield from weight_objections(details)
-    yield from _versions(given, details, version)
-    yield from _launches(given, details, version, size)
+    yield from version_objections(given, details, version)
+    yield from launch_objections(given, details, version, size)
     yield from _alarms(given)
     yield from _times(given, details)
     for each in (*given.hooks, *given.findings):
@@ -141,161 +138,6 @@ def _cycle_command(given: PreflightInput, *words: str) -> str:
 
 def _moment(seconds: float | None) -> str:
     return "now" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-# Versions
-
-
-def _versions(given: PreflightInput, details: GroupDetails, version: VersionPlan) -> Iterator[Objection]:
-    request, template = given.request, base_template(details.configuration)
-    if not template:
-        if request.launch_template_version is not None:
-            yield Objection(
-                "launch configuration",
-                "it has a launch configuration and no launch template, so it has no versions",
-                "cycle it without a version, or give it a launch template",
-            )
-    elif given.own is None or given.target is None:
-        yield from _not_there(given, details)
-        return
-    if details.is_attribute_based and given.own is not None and given.target is not None:
-        yield from _attribute_based(given)
-    if request.rollback == RollBack.ON and not version.rolls_back:
-        why = version.no_rollback or "no other version than the group's is sent"
-        may_pin = version.alias and not version.pin and not request.pin
-        yield Objection(
-            "rollback impossible",
-            f"AWS cannot roll it back: {why}",
-            f"cycle with {'--pin, or with ' if may_pin else ''}--on-failure auto or cancel (in input and tags: "
-            f"{'pin=true, ' if may_pin else ''}rollback=auto or false), so that what fails is cancelled instead",
-        )
-    yield from _pin(given, details, version)
-
-
-def _not_there(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
-    template = base_template(details.configuration)
-    named = template.get("LaunchTemplateName") or template.get("LaunchTemplateId")
-    if given.own is None:
-        yield Objection(
-            "launch template",
-            f"version {own_version(details)} of its launch template {named} is not there",
-            "give the group a version that is there",
-        )
-    if given.target is None and given.request.launch_template_version is not None:
-        yield Objection(
-            "version",
-            f"launch template {named} has no version {given.request.launch_template_version}",
-            "name one that it has: "
-            + command(
-                *("aws", "ec2", "describe-launch-template-versions"),
-                *(
-                    ("--launch-template-id", str(template["LaunchTemplateId"]))
-                    if template.get("LaunchTemplateId")
-                    else ("--launch-template-name", str(named))
-                ),
-            ),
-        )
-
-
-def _attribute_based(given: PreflightInput) -> Iterator[Objection]:
-    assert given.own is not None and given.target is not None  # noqa: S101, PT018 - the caller has looked
-    if given.target.number != given.own.number or given.request.pin:
-        yield Objection(
-            "instance requirements",
-            "AWS chooses its instance types by attributes (InstanceRequirements), and takes no desired configuration "
-            "of such a group",
-            "give the group the version first, then cycle it without one and without pin",
-        )
-    if given.request.skip_matching:
-        yield Objection(
-            "skip matching",
-            "AWS chooses its instance types by attributes (InstanceRequirements), and skips no instances of such a "
-            "group",
-            "cycle with skip_matching=false",
-        )
-
-
-def _pin(given: PreflightInput, details: GroupDetails, version: VersionPlan) -> Iterator[Objection]:
-    running = running_versions(details, version.template_id)
-    if version.pin and len(running) > 1:
-        yield Objection(
-            "several versions",
-            f"its instances run versions {', '.join(sorted(running))}: there is no one number to pin it to",
-            "cycle it without pin, or first to the version that it is to have if that fails",
-        )
-
-
-# Launches
-
-
-def _launches(given: PreflightInput, details: GroupDetails, version: VersionPlan, size: int) -> Iterator[Objection]:
-    yield from _addresses(given, details, size)
-    for of, refusal in given.trials:
-        if refusal.is_denial and version.configuration is None:
-            continue  # AWS checks the caller's permissions only with a desired configuration; a warning says it
-        if refusal.is_denial:
-            on = f" on {refusal.resource}" if refusal.resource else ""
-            missing = f"{refusal.action}{on}" if refusal.action else CALLERS_PERMISSIONS
-            yield Objection(
-                f"permission {refusal.action or 'to launch'}",
-                f"Rollcall may not launch {of}, which AWS checks of who starts a refresh: {missing} is missing. AWS "
-                f"says: {refusal.words}",
-                _permission_remedy(refusal.action, refusal.resource),
-            )
-        else:
-            yield Objection(
-                f"launch: {refusal.code}",
-                f"EC2 would not launch {of}: {refusal.words}",
-                "correct the launch template, or the group, as these words of AWS say",
-            )
-    if held := _held(given, details):
-        yield Objection(
-            "instances held",
-            f"held by its launch hook for longer than the tag rollcall:timeout gives them: {listed(held)}. New ones "
-            "would be, too",
-            "see why, and fix it: " + command("rollcall", "status", *operand(details.group.name)),
-        )
-
-
-def _permission_remedy(action: str, resource: str) -> str:
-    if action == "iam:PassRole":
-        return f"deploy with {resource or 'the role of the instance profile'} among PassableRoleArns"
-    if action == "ssm:GetParameters":
-        named = f"{resource or 'the parameter that names the image'}"
-        return f"attach a policy to the stack's CycleRole that allows ssm:GetParameters on {named}"
-    among = "deploy with the role of the launch template's instance profile among PassableRoleArns; if it is there, "
-    return (
-        f"{'' if action else among}see that the template's policies are as deployed, and that no policy of your "
-        "organization, or of the key or image, denies it"
-    )
-
-
-def _addresses(given: PreflightInput, details: GroupDetails, size: int) -> Iterator[Objection]:
-    if not details.subnets:
-        return
-    if missing := [each for each in details.subnets if each not in given.subnets]:
-        yield Objection(
-            "subnets", f"its subnets {listed(missing)} are not there", "take them out of the group's subnets"
-        )
-    free = sum(each.free for each in given.subnets.values())
-    if free < size:
-        yield Objection(
-            "free addresses",
-            f"its subnets have {free} free addresses, and a batch takes {size} before any old instance goes",
-            "cycle with a smaller batch, free addresses, or give the group another subnet",
-        )
-
-
-def _held(given: PreflightInput, details: GroupDetails) -> list[str]:
-    """Instances that the launch hook holds although evidence against them would be final by now."""
-    if given.settings is None:
-        return []
-    began = {each.instance_id: each.began for each in given.activities if each.is_launch}
-    return [
-        each.instance_id
-        for each in details.members
-        if each.state == HELD_STATE and given.now - began.get(each.instance_id, given.now) > given.settings.timeout
-    ]
 
 
 # Alarms and times
