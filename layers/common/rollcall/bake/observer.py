@@ -17,10 +17,10 @@ from rollcall.aws.launch_types import LaunchTypes
 from rollcall.domain.bake_tags import BASE_IMAGE, PROJECT_REVISION, ROLL_OUT, VERSION, Role, RollOutOutcome
 from rollcall.domain.errors import AwsDenied, BadSettings
 from rollcall.domain.groups import base_template
-from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.workflow.group_tags import read_or_error, readable_settings
 from rollcall.workflow.group_versions import own_version
+from rollcall.workflow.preflight import no_request
 
 from .due import Baked
 from .launch_fields import instance_tags, launch_fields, security_groups
@@ -91,7 +91,7 @@ class PreflightObserver:
         try:
             request = read_request(raw, None)
         except BadSettings as error:
-            return Preflight(None, (Objection("input", str(error), "start it again with what is allowed"),))
+            return Preflight(None, (no_request(error),))
         return judge(self.observe(raw, request.group, execution))
 
     def observe(self, raw: object, name: str, execution: str) -> PreflightInput:

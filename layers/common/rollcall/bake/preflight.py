@@ -14,11 +14,12 @@ from rollcall.domain.bake_tags import BASE_TAG
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.settings import CYCLE_TAG
 from rollcall.domain.version_aliases import DEFAULT_VERSION
+from rollcall.workflow.preflight import no_group
 from rollcall.workflow.schedule import next_by_schedule
 
 from .due import Baked, nothing_new, what_is_new
 from .key_access import key_warnings
-from .preflight_objections import no_group, objections_to
+from .preflight_objections import objections_to
 from .request import CURRENT, Smoke
 from .state import OF_ROLL_OUT, BaseImage
 from .template_objections import is_refused

@@ -13,6 +13,7 @@ from rollcall.domain.bake_tags import BAKE_TAG, BASE_TAG, TAG_EXAMPLE
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand, options
+from rollcall.workflow.preflight import subnet_objections
 
 from .key_access import key_objections
 from .launch_fields import security_groups
@@ -46,15 +47,6 @@ def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
     yield from tower_objections(given, details.group.name)
     for key in given.keys:
         yield from key_objections(key, given.role, details.service_role, given.bake.key_arns)
-
-
-def no_group(name: str) -> Objection:
-    """There is no such group."""
-    return Objection(
-        "no group",
-        f"there is no Auto Scaling group {name!r} in this account and Region",
-        "correct the name; write it as AWS does, upper and lower case",
-    )
 
 
 # Whether it may be
@@ -172,11 +164,7 @@ def _is_of_another(given: PreflightInput, instance_type: str, base: Image) -> bo
 
 
 def _surroundings(given: PreflightInput, details: GroupDetails) -> Iterator[Objection]:
-    missing = [each for each in details.subnets if each not in given.subnets]
-    if missing:
-        yield Objection(
-            "subnets", f"its subnets {listed(missing)} are not there", "take them out of the group's subnets"
-        )
+    yield from subnet_objections(details, given.subnets)
     if given.subnets and not any(each.free for each in given.subnets.values()):
         yield Objection("free addresses", "its subnets have no free address for a builder", "free some")
     if not details.subnets:

@@ -16,6 +16,7 @@ from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, options
 from rollcall.domain.version_aliases import DEFAULT_VERSION, LATEST_VERSION
 from rollcall.workflow.group_versions import configuration_with
+from rollcall.workflow.preflight import no_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,11 +37,7 @@ def template_objections(given: PreflightInput, details: GroupDetails) -> Iterato
         return
     shown = named.get("LaunchTemplateName") or named.get("LaunchTemplateId")
     if given.template is None or given.version is None:
-        yield Objection(
-            "launch template",
-            f"version {given.own_version} of its launch template {shown} is not there",
-            "give the group a version that is there",
-        )
+        yield no_version(details)
         return
     if given.own_version == LATEST_VERSION:
         yield Objection(

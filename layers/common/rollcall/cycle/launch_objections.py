@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command, operand
+from rollcall.workflow.preflight import subnet_objections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,10 +69,7 @@ def _permission_remedy(action: str, resource: str) -> str:
 def _addresses(given: PreflightInput, details: GroupDetails, size: int) -> Iterator[Objection]:
     if not details.subnets:
         return
-    if missing := [each for each in details.subnets if each not in given.subnets]:
-        yield Objection(
-            "subnets", f"its subnets {listed(missing)} are not there", "take them out of the group's subnets"
-        )
+    yield from subnet_objections(details, given.subnets)
     free = sum(each.free for each in given.subnets.values())
     if free < size:
         yield Objection(

@@ -25,12 +25,12 @@ from rollcall.domain.actions import Transition
 from rollcall.domain.errors import BadSettings, RollcallError, Transient
 from rollcall.domain.findings import Severity
 from rollcall.domain.groups import base_template
-from rollcall.domain.objections import Objection
 from rollcall.domain.partitions import partition_of
 from rollcall.domain.settings import PINNED_TAG, StackNames
 from rollcall.domain.version_aliases import DEFAULT_VERSION
 from rollcall.workflow.group_tags import read_or_error, readable_settings
 from rollcall.workflow.group_versions import own_version
+from rollcall.workflow.preflight import no_request
 
 from .cycle_aws import CycleAws
 from .preflight import Preflight, judge
@@ -114,7 +114,7 @@ class PreflightObserver:
         try:
             request = read_request(raw, None)
         except BadSettings as error:
-            return None, Preflight((Objection("input", str(error), "start it again with what is allowed"),))
+            return None, Preflight((no_request(error),))
         given = self.observe(raw, request.group, execution, to_come=to_come)
         return given.request, judge(given)
 

@@ -14,13 +14,14 @@ from rollcall.aws.launch_surroundings import FAILED
 from rollcall.doctor.cycle_findings import protected_in, standby_in
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
+from rollcall.workflow.preflight import no_group
 from rollcall.workflow.schedule import next_by_schedule
 
 from .batch import batch_size, batches, maximum_healthy
 from .observed import is_of_override
 from .preferences import refresh_parameters
 from .preflight_input import replaceable
-from .preflight_objections import no_group, objections_to
+from .preflight_objections import objections_to
 from .request import Protected, Standby
 from .version_plan import VersionPlan, running_versions, version_plan
 

@@ -59,15 +59,6 @@ def objections_to(given: PreflightInput, details: GroupDetails, version: Version
         yield Objection(each.what, each.reason, each.remedy)
 
 
-def no_group(name: str) -> Objection:
-    """There is no such group."""
-    return Objection(
-        "no group",
-        f"there is no Auto Scaling group {name!r} in this account and Region",
-        "correct the name; write it as AWS does, upper and lower case",
-    )
-
-
 # Whether it may be
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rollcall.domain.groups import base_template
 from rollcall.domain.objections import Objection
 from rollcall.domain.shell_commands import command
-from rollcall.workflow.group_versions import own_version
+from rollcall.workflow.preflight import no_version
 
 from .request import RollBack
 from .version_plan import running_versions
@@ -52,11 +52,7 @@ def _not_there(given: PreflightInput, details: GroupDetails) -> Iterator[Objecti
     template = base_template(details.configuration)
     named = template.get("LaunchTemplateName") or template.get("LaunchTemplateId")
     if given.own is None:
-        yield Objection(
-            "launch template",
-            f"version {own_version(details)} of its launch template {named} is not there",
-            "give the group a version that is there",
-        )
+        yield no_version(details)
     if given.target is None and given.request.launch_template_version is not None:
         yield Objection(
             "version",
