@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rollcall.bake.state import BakeState
-from rollcall_cli.workflows.executions import Execution, Executions, Kind, NotShown
+from rollcall_cli.workflows.execution import Execution
+from rollcall_cli.workflows.executions import Executions, Kind, NotShown
 
 if TYPE_CHECKING:
     from rollcall_cli.cycling.executions import CycleExecution, CycleExecutions

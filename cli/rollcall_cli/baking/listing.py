@@ -9,7 +9,7 @@ from rollcall_cli.workflows.listing import RUNNING, Listed, result_of
 
 if TYPE_CHECKING:
     from rollcall.bake.state import BakeState
-    from rollcall_cli.workflows.executions import Execution
+    from rollcall_cli.workflows.execution import Execution
 
 GOOD = frozenset({RUNNING, *(str(each) for each in BakeResult if each.went_well)})
 

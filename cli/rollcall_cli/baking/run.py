@@ -18,7 +18,7 @@ from rollcall_cli.running import NotRun, in_words, note_change
 from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import BAKE_MACHINE, CYCLE_MACHINE, NoResource, physical_id
 from rollcall_cli.workflows.endings import CANCELLED, code_of
-from rollcall_cli.workflows.executions import Started
+from rollcall_cli.workflows.execution import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
 from .ending import answer_of, ending_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rollcall_cli.options import Given
     from rollcall_cli.questions import Questions
     from rollcall_cli.workflows.endings import Ending
-    from rollcall_cli.workflows.executions import Execution
+    from rollcall_cli.workflows.execution import Execution
     from rollcall_cli.workflows.following import Display
     from rollcall_cli.workflows.listing import Listed
 

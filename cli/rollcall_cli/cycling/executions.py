@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rollcall.cycle.state import CycleState
-from rollcall_cli.workflows.executions import Execution, Executions, Kind
+from rollcall_cli.workflows.execution import Execution
+from rollcall_cli.workflows.executions import Executions, Kind
 
 CYCLE = Kind("cycle", CycleState.from_json)
 CycleExecution = Execution[CycleState]

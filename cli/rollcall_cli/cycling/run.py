@@ -14,7 +14,7 @@ from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.running import NotRun
 from rollcall_cli.screen import progress_line
 from rollcall_cli.stack import CYCLE_MACHINE, NoResource, physical_id
-from rollcall_cli.workflows.executions import Started
+from rollcall_cli.workflows.execution import Started
 from rollcall_cli.workflows.run import WorkflowRun
 
 from .ending import answer_of, ending_of

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollcall.bake.state import BakeState
-    from rollcall_cli.workflows.executions import Execution
+    from rollcall_cli.workflows.execution import Execution
 
 
 class RunningBake(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.times import shortly
 
-from .executions import Execution, Status
+from .execution import Execution, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

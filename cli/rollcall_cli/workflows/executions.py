@@ -1,4 +1,4 @@
-"""The executions of a state machine, for cycles or for bakes: started, found, and read as Step Functions shows them.
+"""The executions of a state machine, for cycles or for bakes: started, found, and read.
 
 The state of a workflow is what its last step answered. DescribeExecution shows it only of one that succeeded, so it is
 read from the history, from its end on: each state of the machine is entered and left with it (API reference,
@@ -8,8 +8,7 @@ HistoryEvent).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,6 +19,8 @@ from rollcall.domain.errors import AwsRejected, AwsUnavailable
 from rollcall.workflow.names import execution_name, is_dry_run, key_of
 from rollcall_cli.scaling_group import moment_of
 
+from .execution import CANCELLED, Execution, Started, Status
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -28,30 +29,7 @@ type Json = dict[str, Any]
 HISTORY_PAGE = 10  # events; while nothing fails the newest state is among the last four
 HISTORY_PAGES = 12  # more than a step that fails at each of its tries can put before the newest state
 LATEST_READ = 100  # executions of all groups; each that is listed takes a call, or two
-CANCELLED = "Cancelled"  # the error of an execution that a command stopped
 STARTED_BEFORE = 5.0  # seconds; what AWS says began longer ago was not started by this call
-
-
-class Status(StrEnum):
-    """What AWS says of an execution (API reference, DescribeExecution)."""
-
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    ABORTED = "ABORTED"
-
-
-class Started(NamedTuple):
-    """An execution to follow. attached: it was there already."""
-
-    arn: str
-    attached: bool
-
-    @property
-    def name(self) -> str:
-        """Its name, which holds the group and the key."""
-        return self.arn.rpartition(":")[2]
 
 
 class NotShown(AwsUnavailable):
@@ -66,53 +44,6 @@ class Kind[S](NamedTuple):
 
     noun: str
     read: Callable[[Mapping[str, Any]], S]
-
-
-@dataclass(frozen=True)
-class Execution[S]:
-    """A cycle or a bake as Step Functions shows it. Times in epoch seconds, by AWS's clock.
-
-    request: its input. ended: None while it runs. read: when this was read. state: what its last step answered, None
-    before the first did; answered: when. error, cause: why it failed, in the words of the machine or AWS. failing: why
-    the step under way failed the last time; it is tried again.
-    """
-
-    arn: str
-    status: Status
-    request: Mapping[str, Any]
-    began: float
-    ended: float | None
-    read: float
-    state: S | None = None
-    answered: float = 0.0
-    error: str = ""
-    cause: str = ""
-    failing: str = ""
-
-    @property
-    def name(self) -> str:
-        """Its name, which holds the group and the key."""
-        return self.arn.rpartition(":")[2]
-
-    @property
-    def running(self) -> bool:
-        """Whether it is not over."""
-        return self.status == Status.RUNNING
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether a command stopped it."""
-        return self.status == Status.ABORTED and self.error == CANCELLED
-
-    @property
-    def is_dry_run(self) -> bool:
-        """Whether it changes nothing."""
-        return bool(self.request.get("dry_run"))
-
-    @property
-    def seconds(self) -> float:
-        """How long it took; or has taken until now."""
-        return max(0.0, (self.ended or self.read) - self.began)
 
 
 class Executions[S]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rollcall.domain.errors import Transient
 
-from .executions import Status
+from .execution import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .executions import Execution
+    from .execution import Execution
 
 READ_EVERY = 5.0  # seconds; but for the first
 READS_AT_FIRST = 10  # times, each after

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from rollcall_cli.screen import progress_line
 
-from .executions import Execution
+from .execution import Execution
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

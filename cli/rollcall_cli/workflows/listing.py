@@ -9,12 +9,12 @@ from rich.text import Text
 from rollcall_cli.columns import print_columns
 from rollcall_cli.times import moment, shortly
 
-from .executions import Status
+from .execution import Status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from .executions import Execution
+    from .execution import Execution
 
 type Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from .executions import Execution
+from .execution import Execution
 from .lines import warnings_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from rollcall_cli.screen import console, print_json, progress_line, silence
 
 from . import listing
 from .endings import code_of, stopped_as
-from .executions import Execution, Executions, Started
+from .execution import Execution, Started
+from .executions import Executions
 from .following import follow
 from .listing import LISTED
 

@@ -15,7 +15,7 @@ from lab.demo.stage import SceneFailed
 from lab.demo.view import Lines, wrapped
 from rollcall.bake.state import BakeState, Phase
 from rollcall_cli.baking.executions import BakeExecution
-from rollcall_cli.workflows.executions import Status
+from rollcall_cli.workflows.execution import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

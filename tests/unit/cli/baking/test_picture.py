@@ -16,7 +16,7 @@ from rollcall_cli.baking.following import Lines, Picture, display
 from rollcall_cli.baking.picture import AHEAD, BAD, DONE, STAGES, picture, stages
 from rollcall_cli.baking.picture import NOW as UNDER_WAY
 from rollcall_cli.cycling.executions import CycleExecution
-from rollcall_cli.workflows.executions import Status
+from rollcall_cli.workflows.execution import Status
 from unit.bake_news import BASE, BUILDER, EXECUTION, IMAGE, MADE, NAME, SMOKE, STATE
 from unit.cli.cycling.step_functions import MACHINE, NOW
 from unit.cli.cycling.step_functions import state as cycle_state

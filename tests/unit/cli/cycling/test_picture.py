@@ -14,7 +14,7 @@ from rollcall_cli.cycling.executions import CycleExecution
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
 from rollcall_cli.cycling.words import changes
-from rollcall_cli.workflows.executions import Status
+from rollcall_cli.workflows.execution import Status
 from unit.cli.cycling.step_functions import MACHINE, NOW, state
 from unit.cli.workflows.printing import lines_of
 
