@@ -43,7 +43,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     )
     with announcer.publishing(here.settings, here.tower, context):
         answer = run.step(invoked.step, invoked.fields) if invoked.step else run.settle(invoked.fields)
-        announcer.announce_step(answer, invoked.execution)
+        announcer.announce_step(answer)
         if not invoked.step:
             require_settled(answer)
     return machine_state("cycle", answer)

@@ -26,7 +26,7 @@ from rollcall.reconcile.steps import DriftFinding, DriftKind, NodeRemoval, Plan
 from rollcall.telemetry.metrics import Metrics
 from unit import bake_news, cycle_news
 from unit.audience import EveryAnnouncer, Metric, read_metrics
-from unit.cycle_news import EXECUTION, answer_of
+from unit.cycle_news import answer_of
 from unit.fakes import ACCOUNT, REGION, FakeBus
 from unit.world import World
 
@@ -100,10 +100,10 @@ def _say_everything(bus: FakeBus) -> None:
         announcer.announce_run(outcome, 300.0)
         announcer.announce_run(outcome, None)
         announcer.run_failed(KeyError("bug"), 300.0)
-        announcer.announce_step(answer_of(CycleEvent.STARTED), EXECUTION)
-        announcer.announce_step(answer_of(CycleEvent.PROGRESS), EXECUTION)
+        announcer.announce_step(answer_of(CycleEvent.STARTED))
+        announcer.announce_step(answer_of(CycleEvent.PROGRESS))
         for kind in cycle_news.ENDED:
-            announcer.announce_step(cycle_news.ended(kind), EXECUTION)
+            announcer.announce_step(cycle_news.ended(kind))
         for ending in bake_news.ENDED:
             announcer.announce_bake(bake_news.bake_ended(ending))
         announcer.announce_bake(bake_news.RETIRED)

@@ -86,7 +86,9 @@ def test_what_the_operator_has_the_answer_of_is_logged_and_neither_counted_nor_p
     audience: Audience, result: BakeResult
 ) -> None:
     objection = Objection("no bake inventory", "group web has no rollcall:bake-inventory", "set it")
-    answer = StepAnswer(replace(STATE, result=result, reason="see the plan", objections=(objection,)), "put_back")
+    answer: BakeAnswer = StepAnswer(
+        replace(STATE, result=result, reason="see the plan", objections=(objection,)), "put_back"
+    )
     assert audience.end(lambda: audience.announcer.announce_bake(answer)) == []
     assert counted(audience, answer) == {}
     first, _ = audience.lines()

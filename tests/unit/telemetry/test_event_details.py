@@ -45,7 +45,7 @@ from rollcall.telemetry.event_details import INSTANCE_IN_TROUBLE, LATENESS, REAS
 from rollcall.telemetry.reconcile_details import BY_HAND
 from rollcall.tower.connection import job_page
 from unit.bake_news import RETIRED, bake_ended
-from unit.cycle_news import EXECUTION, VERDICT, answer_of, ended
+from unit.cycle_news import VERDICT, answer_of, ended
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def say_misconfigured(found: Sequence[Misconfiguration], mended: Sequence[Miscon
 
 
 def say_cycle(answer: CycleAnswer) -> Callable[..., None]:
-    return lambda world, audience: audience.announcer.announce_step(answer, EXECUTION)
+    return lambda world, audience: audience.announcer.announce_step(answer)
 
 
 def long_ago(answer: BakeAnswer) -> BakeAnswer:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rollcall.bake.news import BakeEvent
 
 from .announcer import Announcer
-from .bake_details import bake_event, bake_seconds, job_of, reason_of
+from .bake_details import bake_event, job_of, reason_of
+from .event_details import objection_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollcall.bake.answer import StepAnswer
-    from rollcall.bake.news import BakeNews
+    from rollcall.bake.news import BakeAnswer, BakeNews
     from rollcall.bake.state import BakeState
     from rollcall.bake.sweeping import Swept
 
@@ -29,7 +29,7 @@ ENDS = (BakeEvent.BAKED, BakeEvent.FAILED)
 class BakeAnnouncer(Announcer):
     """Logs, counts and publishes for bakes."""
 
-    def announce_bake(self, answer: StepAnswer) -> None:
+    def announce_bake(self, answer: BakeAnswer) -> None:
         """Announce what a step of a bake has found.
 
         Of a dry run, and of a bake by hand that was refused, nothing is published: the operator has the answer. The log
@@ -38,9 +38,11 @@ class BakeAnnouncer(Announcer):
         self._announce_news(answer.news)
         if answer.state.reason and not answer.news:
             result = f"{answer.state.result}: " if answer.state.result else ""
-            self.logger.info(f"{result}{answer.state.reason}", extra=_about(answer.state) | _objections(answer.state))
+            self.logger.info(
+                f"{result}{answer.state.reason}", extra=_about(answer.state) | objection_fields(answer.state)
+            )
 
-    def announce_retired(self, answer: StepAnswer) -> None:
+    def announce_retired(self, answer: BakeAnswer) -> None:
         """Announce what became of old images between two bakes: why each stays, and what needs an operator."""
         self.announce_bake(answer)
         state = answer.state
@@ -65,7 +67,7 @@ class BakeAnnouncer(Announcer):
     def _count_bake(self, news: BakeNews) -> None:
         if _is_bad(news) or news.kind != BakeEvent.FAILED:
             self.metrics.count(COUNTED[news.kind], group=news.state.group)
-        seconds = bake_seconds(news.state, time.time())
+        seconds = news.state.seconds(time.time())
         if news.kind in ENDS and seconds is not None:
             self.metrics.seconds("BakeSeconds", seconds, group=news.state.group)
 
@@ -91,7 +93,3 @@ def _about(state: BakeState) -> dict[str, object]:
         "version": state.version,
     }
     return {name: value for name, value in fields.items() if value}
-
-
-def _objections(state: BakeState) -> dict[str, object]:
-    return {"objections": [each._asdict() for each in state.objections]} if state.objections else {}

@@ -12,7 +12,6 @@ from .event_details import PublishedEvent, rounded, short
 
 if TYPE_CHECKING:
     from rollcall.bake.news import BakeNews
-    from rollcall.bake.state import BakeState
 
     from .event_details import Json
 
@@ -33,7 +32,7 @@ def bake_event(news: BakeNews, now: float) -> PublishedEvent:
         "cycle": state.cycle or None,
         "roll_out": state.cycle_result or None,
         "result": str(state.result) if state.result else None,
-        "seconds": rounded(bake_seconds(state, now)),
+        "seconds": rounded(state.seconds(now)),
         "reason": short(reason_of(news)),
         "job": job_of(news),
     }
@@ -59,10 +58,3 @@ def job_of(news: BakeNews) -> int | None:
     if news.kind == BakeEvent.FAILED and state.image_id:
         return state.smoke_job if state.smoke == SmokeOutcome.FAILED else None
     return state.job
-
-
-def bake_seconds(state: BakeState, now: float) -> float | None:
-    """How long a bake has taken so far, or took: since its execution was started. None for what is in none."""
-    if not state.execution_started:
-        return None
-    return max(0.0, (state.ended or now) - state.execution_started)

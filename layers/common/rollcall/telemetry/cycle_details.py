@@ -5,34 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollcall.domain.console_pages import execution_url
-from rollcall.workflow.invocation import execution_name
 
 from .event_details import PublishedEvent, rounded, short
 
 if TYPE_CHECKING:
     from rollcall.cycle.news import CycleNews
-    from rollcall.cycle.state import CycleState
 
     from .event_details import Json
 
 VERDICT_FIELDS = ("instance_id", "decision", "what", "job", "job_url", "reason")
 
 
-def cycle_event(news: CycleNews, execution: str, now: float) -> PublishedEvent:
-    """An event about a cycle. execution: its ARN. now: epoch seconds."""
+def cycle_event(news: CycleNews, now: float) -> PublishedEvent:
+    """An event about a cycle. now: epoch seconds."""
     state = news.state
     verdicts = [_verdict(each._asdict()) for each in state.verdicts]
     detail: Json = {
         "group": state.group,
-        "cycle": execution_name(execution),
-        "execution_url": execution_url(execution),
+        "cycle": state.name,
+        "execution_url": execution_url(state.execution),
         "version": state.target_version or None,
         "from_version": state.from_version or None,
         "new": state.new,
         "in_progress": state.in_progress,
         "left": state.left,
         "percent": state.percent,
-        "seconds": rounded(cycle_seconds(state, now)),
+        "seconds": rounded(state.seconds(now)),
         "reason": short(state.reason or state.launch_failure),
         "ended_by": state.ended_by or None,
         "instances": [each._asdict() | {"seconds": rounded(each.seconds)} for each in state.instances],
@@ -40,11 +38,6 @@ def cycle_event(news: CycleNews, execution: str, now: float) -> PublishedEvent:
         "job": next((each["job"] for each in verdicts if each["job"] is not None), None),
     }
     return PublishedEvent(news.kind, detail)
-
-
-def cycle_seconds(state: CycleState, now: float) -> float:
-    """How long a cycle has taken so far, or took: since its execution was started."""
-    return max(0.0, (state.ended or now) - (state.execution_started or state.began or now))
 
 
 def _verdict(verdict: Json) -> Json:

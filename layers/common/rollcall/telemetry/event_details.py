@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rollcall.domain.findings import Finding as Diagnosed
     from rollcall.domain.reports import Note, Report
     from rollcall.lifecycle.target_watch import TargetHealthChange
+    from rollcall.workflow.state import WorkflowState
 
 type Json = dict[str, Any]
 
@@ -204,3 +205,8 @@ def rounded(seconds: float | None) -> float | None:
 def short(words: str) -> str:
     """A reason as events have it: cut where it is too long."""
     return words if len(words) <= REASON_MAX else f"{words[: REASON_MAX - 1]}…"
+
+
+def objection_fields(state: WorkflowState) -> Json:
+    """What the log line about a bake or a cycle says of pre-flight's objections; empty without."""
+    return {"objections": [each._asdict() for each in state.objections]} if state.objections else {}

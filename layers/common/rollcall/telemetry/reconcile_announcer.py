@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import asdict
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.errors import RollcallError, Transient
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rollcall.domain.inventories import Inventory
     from rollcall.reconcile.result import NodesOutcome, RunOutcome
     from rollcall.reconcile.steps import DriftFinding, DriftKind
+    from rollcall.workflow.starting import StartOutcome
 
 
 class RunAnnouncer(Announcer):
@@ -69,11 +70,7 @@ class RunAnnouncer(Announcer):
 
     def announce_cycles(self, outcome: CyclesOutcome, every: float | None) -> None:
         """Announce the cycles that a run of reconcile started or had settled, and what it could not do about others."""
-        for due in outcome.started:
-            self.logger.info(f"cycle started: {due.why}", extra={"group": due.group, "cycle": due.name})
-        for due in outcome.waiting:
-            words = f"a cycle waits until nothing else is at work on the group: {due.why}"
-            self.logger.info(words, extra={"group": due.group, "cycle": due.name})
+        self._due("cycle", outcome)
         for name in outcome.settled:
             self.logger.warning(
                 "the cycle was stopped, and left something behind: it is settled", extra={"cycle": name}
@@ -82,11 +79,7 @@ class RunAnnouncer(Announcer):
 
     def announce_bakes(self, outcome: BakesOutcome, every: float | None) -> None:
         """Announce the bakes that a run of reconcile started or had settled, and what it could not do about others."""
-        for due in outcome.started:
-            self.logger.info(f"bake started: {due.why}", extra={"group": due.group, "bake": due.name})
-        for due in outcome.waiting:
-            words = f"a bake waits until nothing else is at work on the group: {due.why}"
-            self.logger.info(words, extra={"group": due.group, "bake": due.name})
+        self._due("bake", outcome)
         for name in outcome.settled:
             words = "the bake was stopped: what it left, if anything, is removed"  # the bake function's log says what
             self.logger.info(words, extra={"bake": name})
@@ -96,6 +89,13 @@ class RunAnnouncer(Announcer):
         for group in outcome.retired:
             self.logger.info("images and versions beyond those that are kept are removed", extra={"group": group})
         self._due_problems(outcome.errors, every)
+
+    def _due(self, noun: str, outcome: StartOutcome[Any]) -> None:
+        for due in outcome.started:
+            self.logger.info(f"{noun} started: {due.why}", extra={"group": due.group, noun: due.name})
+        for due in outcome.waiting:
+            words = f"a {noun} waits until nothing else is at work on the group: {due.why}"
+            self.logger.info(words, extra={"group": due.group, noun: due.name})
 
     def _due_problems(self, errors: Mapping[str, RollcallError], every: float | None) -> None:
         for what, error in errors.items():

@@ -70,6 +70,15 @@ class WorkflowState:
     put_back: str = ""
     ended: float = 0.0
 
+    def seconds(self, now: float) -> float | None:
+        """How long it has taken so far, or took: since its execution was started. None for what is in none.
+
+        now: epoch seconds.
+        """
+        if not self.execution_started:
+            return None
+        return max(0.0, (self.ended or now) - self.execution_started)
+
     def to_json(self) -> Json:
         """As Step Functions carries it: named tuples as objects, by the names of their fields."""
         return {name: _plain(value) for name, value in asdict(self).items()}
