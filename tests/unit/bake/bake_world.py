@@ -129,6 +129,7 @@ class FakeEc2(FakeBakeAws):
         self.parameters: dict[str, str] = {}
         self.others: list[TemplateUser] = []  # what else launches from the template
         self.copies: list[Instance] = []  # with a builder's tags
+        self.snapshot_keys: dict[str, str | AwsDenied] = {}  # by snapshot, or why that may not be read
 
     def _changing(self, words: str) -> bool:
         self.require_not_refused(words)
@@ -192,6 +193,12 @@ class FakeEc2(FakeBakeAws):
 
     def image_parameter(self, name: str) -> str | None:
         return self.parameters.get(name)
+
+    def snapshot_key(self, snapshot_id: str) -> str | None:
+        found = self.snapshot_keys.get(snapshot_id)
+        if isinstance(found, AwsDenied):
+            raise found
+        return found
 
 
 class FakeTypes(LaunchTypes):

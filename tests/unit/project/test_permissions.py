@@ -130,6 +130,7 @@ PERMITTED = {
         "ec2:DescribeLaunchTemplates",
         "ec2:DescribeLaunchTemplateVersions",
         "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSnapshots",
         "ec2:DescribeSubnets",
         "ssm:DescribeParameters",
         "ssm:GetParameters",
