@@ -76,7 +76,8 @@ PUBLISHED = {  # from which functions, and when
         "A bake ended otherwise than it was asked for, or the roll-out of its image did. A pre-flight that refuses a "
         "bake is one if a tag started it. One that an operator ended has the result `cancelled` or `rolled back by "
         "hand`: it counts as no failure, and opens no incident. Another one, without `result`, is published "
-        "where reconcile finds instances of a bake whose time is over, however that ended: they are terminated.",
+        "where reconcile finds instances of a bake whose time is over, however that ended: they are terminated. Of a "
+        "bake that is over before its roll-out another one says what that came to, if it did not go well.",
     ),
     BakeEvent.RETIRED: ("bake", "An image beyond those that are kept was disabled or, a day later, deregistered."),
     event_fields.WORK_FAILED: (

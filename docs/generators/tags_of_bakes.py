@@ -40,7 +40,7 @@ OF_WHAT_IS_MADE = [
     (bake_tags.BAKE_GROUP, "all of them", "for which group"),
     (bake_tags.BAKE_ROLE, "instances, volumes", codes(bake_tags.Role)),
     (bake_tags.BAKE_UNTIL, "instances", "when it is removed if it is still there"),
-    (bake_tags.BAKE_EXECUTION, "instances", "the execution that launched it"),
+    (bake_tags.BAKE_EXECUTION, "all of them", "the execution of that bake"),
     (bake_tags.BASE_IMAGE, "images, snapshots", "the image that the bake began with"),
     (bake_tags.VERSION, "images, snapshots", "the launch template's version that launches it"),
     (bake_tags.KEEP_TAG, "images, snapshots", "how many were to stay; it holds where the group has no such tag"),

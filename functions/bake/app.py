@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import rollcall.runtime.garbage  # noqa: F401 - before what it is for
 
-from rollcall.bake.invocation import RETIRE, RETIRE_OTHERS, SWEEP, read_invocation
+from rollcall.bake.invocation import ENDED_BEFORE, RETIRE, RETIRE_OTHERS, SWEEP, read_invocation
 from rollcall.bake.run import BakeRun
 from rollcall.bake.versioning import roll_out
 from rollcall.domain.bake_settings import read_bake_settings
@@ -54,11 +54,13 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
                 raise swept.error
             return {"swept": [*(each.state.reason for each in swept.news), *swept.hosts]}
         if invoked.step == RETIRE:
+            for each in run.record_late(invoked.fields["group"], invoked.fields.get(ENDED_BEFORE)):
+                announcer.announce_retired(each)
             answer = _retired(run, invoked.fields)
             announcer.announce_retired(answer)
             return _as_state(answer)
         if invoked.step == RETIRE_OTHERS:
-            answers = run.retire_others()
+            answers = run.retire_others(invoked.fields.get(ENDED_BEFORE))
             for each in answers:
                 announcer.announce_retired(each)
             return {"groups": {each.state.group: each.state.to_json() for each in answers}}

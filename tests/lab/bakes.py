@@ -94,7 +94,7 @@ def bake_named(group: Group, key: str) -> Bake:
 def retire(group: Group, **asked: Any) -> Json:
     """Have the bake function remove images and versions beyond those that are kept, and return the state it answers.
 
-    As reconcile has it do so. asked: dry_run, force.
+    As reconcile has it do so. asked: dry_run, force, ended_before.
     """
     invoked = group.cloud.aws.client("lambda").invoke(
         FunctionName=group.cloud.function_name("BakeFunction"), Payload=json.dumps(retire_event(group.name, **asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -30,7 +31,7 @@ from lab.ear import Ear
 from lab.tower.embedded import Tower
 from rollcall.domain.bake_tags import BAKE_UNTIL, ROLL_OUT
 from rollcall.workflow.failures import REMEDY
-from rollcall.workflow.settling import SETTLE_AFTER
+from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 
 type MakeGroup = Callable[..., Group]
 
@@ -193,6 +194,26 @@ def test_of_a_bake_that_is_stopped_in_its_roll_out_and_whose_event_is_lost_recon
     for _ in range(2):
         cloud.reconcile()
         eventually(lambda: tags_of(images(group)[0]).get(ROLL_OUT) == "cancelled", "its image says so")
+    eventually(lambda: ear.details(group, "Image Failed"), "it is published")
+    assert [each["result"] for each in ear.details(group, "Image Failed")] == ["cancelled"]
+
+
+def test_what_came_of_a_roll_out_of_which_no_event_was_settled_the_removal_of_old_images_records_once(
+    make_baked: MakeGroup, cloud: Cloud, ear: Ear
+) -> None:
+    group = make_baked()
+    at_size(group, 2)
+    group.tag({"cycle": "batch=1 checkpoints=50:100"})
+    bake = start_bake(group)
+    bake.rolls_out(group).reaches("waiting at a checkpoint")
+    cloud.aws.drop_events("Step Functions Execution Status Change")
+    bake.stop()
+    retire(group, ended_before=time.time() - SETTLE_WITHIN)
+    assert ROLL_OUT not in tags_of(images(group)[0])  # an event may still come
+    bake.age(SETTLE_WITHIN + 60)
+    for _ in range(2):
+        retire(group, ended_before=time.time() - SETTLE_WITHIN)
+        assert tags_of(images(group)[0])[ROLL_OUT] == "cancelled"
     eventually(lambda: ear.details(group, "Image Failed"), "it is published")
     assert [each["result"] for each in ear.details(group, "Image Failed")] == ["cancelled"]
 

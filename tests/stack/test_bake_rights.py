@@ -92,11 +92,11 @@ def make_old(make_group: MakeGroup, tower: Tower, name: str) -> MakeGroup:
     return make
 
 
-def encrypted_image(cloud: Cloud, key: str, name: str) -> str:
-    """An image whose snapshot is encrypted with a key, and its id."""
+def encrypted_image(cloud: Cloud, name: str, **key: str) -> str:
+    """An image whose snapshot is encrypted with a key, KmsKeyId, or without that the account's default; and its id."""
     ec2 = cloud.aws.client("ec2")
-    mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "KmsKeyId": key}}]
-    asked = {"ImageId": BASE, "InstanceType": "t4g.small", "BlockDeviceMappings": mapping}
+    mapping = [{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, **key}}]
+    asked: dict[str, Any] = {"ImageId": BASE, "InstanceType": "t4g.small", "BlockDeviceMappings": mapping}
     instance = ec2.run_instances(MinCount=1, MaxCount=1, **asked)["Instances"][0]["InstanceId"]
     waiter = [{"Name": "instance-state-name", "Values": ["running"]}, {"Name": "instance-id", "Values": [instance]}]
     eventually(lambda: ec2.describe_instances(Filters=waiter)["Reservations"], "it runs")
@@ -144,6 +144,18 @@ def this_minute() -> datetime:
     return datetime.now(UTC).replace(second=0, microsecond=0)
 
 
+def test_the_key_of_a_base_image_is_that_of_its_snapshot(make_old: MakeGroup, cloud: Cloud, name: str) -> None:
+    """Neither the version nor the image names it."""
+    group, other = make_old("", tagged=True), cloud.aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    base = encrypted_image(cloud, f"{name}-base", KmsKeyId=other)
+    state = start_bake(group, base_image=base, dry_run=True).waited()
+    own = f"key {other}"
+    assert {each["what"] for each in state["objections"]} == {
+        f"{own} not named",
+        f"{own}: Auto Scaling's role of the group",
+    }
+
+
 def test_what_the_function_may_do_is_what_it_does(
     make_group: MakeGroup, make_old: MakeGroup, cloud: Cloud, tower: Tower, key: dict[str, str], name: str
 ) -> None:
@@ -153,7 +165,8 @@ def test_what_the_function_may_do_is_what_it_does(
     make_group("-pooled", warm_pool={"MaxGroupPreparedCapacity": 0})
     for group in (tagged, named):
         let_use(cloud, key["arn"], group)
-    base = encrypted_image(cloud, key["arn"], name)
+    base = encrypted_image(cloud, name, KmsKeyId=key["arn"])
+    of_aws = encrypted_image(cloud, f"{name}-aws")
     cloud.aws.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key["arn"])
     cloud.aws.client("ec2").enable_ebs_encryption_by_default()
     cloud.rights.watch(FUNCTION, RECONCILE)
@@ -177,7 +190,7 @@ def test_what_the_function_may_do_is_what_it_does(
     tower.heal_hosts()
     eventually(lambda: len(named.states()) == len(named.in_service()) == 1, "what failed is replaced")
     occupy_the_next_address(tower, named)
-    stopped = start_bake(named)
+    stopped = start_bake(named, base_image=of_aws)
     stopped.reaches("provisioning")
     stopped.stop()
     eventually(lambda: not left(named), "nothing of it is left")

@@ -194,10 +194,15 @@ def test_an_execution_that_is_aged_has_begun_and_ended_earlier_and_has_still_com
     arn = machine(lab, waiting())
     execution = start(lab, arn, {"wait": 1})
     before = await_status(lab, execution, "SUCCEEDED")
+    newest = {"executionArn": execution, "reverseOrder": True, "maxResults": 1}
+    states = lab.aws.client("stepfunctions")
+    [ended] = states.get_execution_history(**newest)["events"]
     lab.aws.age_execution(execution, 700)
     after = described(lab, execution)
     for name in ("startDate", "stopDate"):
         assert (before[name] - after[name]).total_seconds() == pytest.approx(700, abs=0.01)
+    [aged] = states.get_execution_history(**newest)["events"]
+    assert (ended["timestamp"] - aged["timestamp"]).total_seconds() == pytest.approx(700, abs=0.01)
     assert after["status"] == "SUCCEEDED"
     with pytest.raises(ValueError, match="aged-executions"):
         lab.aws.age_execution(f"{execution}-other", 700)

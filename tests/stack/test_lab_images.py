@@ -407,5 +407,10 @@ def test_an_account_that_encrypts_by_default_encrypts_each_volume_with_its_key(l
     ec2.enable_ebs_encryption_by_default()
     assert (volume()["Encrypted"], volume()["KmsKeyId"]) == (True, key)
     ec2.reset_ebs_default_kms_key_id()
+    managed = volume()["KmsKeyId"]
+    assert ":key/" in managed
+    described_key = kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
+    assert (described_key["Arn"], described_key["KeyManager"]) == (managed, "AWS")
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyManager"] == "CUSTOMER"
     ec2.disable_ebs_encryption_by_default()
     assert not volume()["Encrypted"]

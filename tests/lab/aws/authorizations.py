@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 from lab.aws import ministack as cloud
 from lab.aws import ministack_images as kept
 from lab.aws import query
+from lab.aws.default_encryption import AWS_KEY
 from lab.aws.image_records import public
 from lab.aws.images import Images
 from lab.aws.launch_data import RESOLVED, mappings_of, security_groups, subnet_of, tags_by_kind, template_data
@@ -61,7 +62,7 @@ class Need:
     action: str
     resource: str = ANY
     request_tags: Mapping[str, str] = field(default_factory=dict)
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | list[str]] = field(default_factory=dict)
 
 
 def needs(service: str, action: str, body: bytes, path: str, images: Images) -> list[Need]:
@@ -78,7 +79,8 @@ def needs(service: str, action: str, body: bytes, path: str, images: Images) -> 
     read = RESOURCES.get(name)
     if read is None:
         return [Need(name, LEVELLESS)]
-    return [Need(name, each) for each in read(json.loads(body or b"{}"))]
+    resources = read(json.loads(body or b"{}"))
+    return [Need(name, each, {}, _key_context(each) if service == "kms" else {}) for each in resources]
 
 
 def _arn(service: str, rest: str) -> str:
@@ -130,6 +132,11 @@ def _parameter_arn(name: str) -> str:
 def _key_arn(given: Record) -> list[str]:
     known = kept.encryption_key(str(given.get("KeyId", "")))
     return [str(known["Arn"]) if known else _arn("kms", f"key/{given.get('KeyId')}")]
+
+
+def _key_context(arn: str) -> dict[str, list[str]]:
+    aliases = kept.key_aliases(arn)
+    return {"kms:resourcealiases": aliases} if aliases else {}
 
 
 def _queue_arn(given: Record) -> list[str]:
@@ -322,12 +329,17 @@ def _of_instance(data: Record) -> dict[str, str]:
 
 
 def _of_keys(image: Record, data: Record) -> Iterator[Need]:
-    """What it needs of the keys of an instance's volumes; of those of its image's snapshots more."""
+    """What it needs of the keys of an instance's volumes; of those of its image's snapshots more.
+
+    The key that AWS manages for EBS anyone of the account may use through it (EBS user guide, "How Amazon EBS
+    encryption works"; the key's policy).
+    """
     asked = [each["Ebs"] for each in mappings_of(image, data)]
     sources = [kept.snapshot(str(each.get("SnapshotId"))) or {} for each in asked]
     copied = {each["KmsKeyId"] for each in sources if each.get("KmsKeyId")}
     via = {"kms:viaservice": f"ec2.{cloud.current_scope().region}.amazonaws.com"}
-    for key in sorted({each["KmsKeyId"] for each in asked if each.get("KmsKeyId")}):
+    keys = copied | {each["KmsKeyId"] for each in asked if each.get("KmsKeyId")}
+    for key in sorted(each for each in keys if AWS_KEY not in kept.key_aliases(each)):
         for action in (*KEY_ACTIONS, *(COPY_ACTIONS if key in copied else ())):
             granted = {"kms:grantisforawsresource": "true"} if action == "kms:CreateGrant" else {}
             yield Need(action, _key_arn({"KeyId": key})[0], {}, {**via, **granted})

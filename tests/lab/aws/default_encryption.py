@@ -1,8 +1,8 @@
 """Whether an account encrypts volumes by default, and with which key: EC2's settings for it, and what they do.
 
 Source: Amazon EC2 API reference (GetEbsEncryptionByDefault, GetEbsDefaultKmsKeyId and their kin) and Amazon EBS user
-guide ("Amazon EBS encryption", outcomes). The key that AWS manages is no key of the lab's KMS: a volume with it shows
-none.
+guide ("Amazon EBS encryption", outcomes). The default key that AWS manages is named by its alias, as the examples of
+the AWS CLI have it; volumes and snapshots show its ARN.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,13 @@ def encrypted(ebs: Record) -> Record:
     key = ebs.get("KmsKeyId") or snapshot.get("KmsKeyId")
     if not (key or ebs.get("Encrypted") or setting().is_on):
         return ebs
-    key = key or setting().key
-    return {**ebs, "Encrypted": True, **({"KmsKeyId": key} if key else {})}
+    key = key or setting().key or kept.managed_key(AWS_KEY)["Arn"]
+    return {**ebs, "Encrypted": True, "KmsKeyId": _arn_of(key)}
+
+
+def _arn_of(key: str) -> str:
+    """The ARN of a key by its id or alias; what it is called where there is none."""
+    return str((kept.encryption_key(key) or {}).get("Arn", key))
 
 
 def _turn(*, on: bool) -> Record:
@@ -53,7 +58,7 @@ def _shown_key() -> Record:
 
 
 def _set_key(key: str) -> Record:
-    setting().key = str((kept.encryption_key(key) or {}).get("Arn", key)) if key else ""
+    setting().key = _arn_of(key) if key else ""
     return _shown_key()
 
 

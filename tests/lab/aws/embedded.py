@@ -302,7 +302,7 @@ class EmbeddedAws:
     def age_execution(self, execution_arn: str, seconds: float) -> None:
         """Let an execution of a state machine have begun, and ended if it has, so many seconds earlier.
 
-        Its history, and what it waits for, stay as they are. Raises ValueError where there is none.
+        So with its history; what it waits for stays as it is. Raises ValueError where there is none.
         """
         self._control("PUT", "aged-executions", {"execution_arn": execution_arn, "seconds": seconds})
 

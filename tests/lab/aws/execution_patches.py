@@ -47,11 +47,12 @@ def install() -> None:
 
 
 def age(execution_arn: str, seconds: float) -> bool:
-    """Let an execution have begun, and ended if it has, so many seconds earlier; whether there is such a one."""
+    """Let all that there is of an execution have been so many seconds earlier; whether there is such a one."""
     execution = _named(execution_arn)
-    for name in ("startDate", "stopDate") if execution else ():
-        if execution[name]:
-            execution[name] = timestamp(datetime.fromisoformat(execution[name]).timestamp() - seconds)
+    dated = [(execution, name) for name in ("startDate", "stopDate") if execution.get(name)]
+    dated += [(event, "timestamp") for event in execution.get("events", ())]
+    for record, name in dated:
+        record[name] = timestamp(datetime.fromisoformat(record[name]).timestamp() - seconds)
     return bool(execution)
 
 

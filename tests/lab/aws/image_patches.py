@@ -2,9 +2,10 @@
 what an account encrypts by default.
 
 MiniStack makes no images of instances, and one that is registered is a container to it; of fleets it forgets images.
+All keys are a customer's to it.
 """
 
-from ministack.services import ec2
+from ministack.services import ec2, kms
 
 from lab.aws import default_encryption, dry_run
 from lab.aws import fleets as fleet_requests
@@ -25,6 +26,17 @@ def install(images: Images, api: ImageApi) -> None:
     ec2._ACTION_MAP.update(handlers(default_encryption.SERVED, default_encryption.serve))
     ec2._ACTION_MAP.update(handlers(fleet_requests.ACTIONS, Fleets(images.clock).serve))
     _tag_what_exists(images)
+    _show_key_managers()
+
+
+def _show_key_managers() -> None:
+    """Let DescribeKey say of a key that AWS manages it that it does."""
+    describe = kms._key_metadata
+
+    def described(key: Record) -> Record:
+        return {**describe(key), "KeyManager": key.get("KeyManager", "CUSTOMER")}
+
+    kms._key_metadata = described
 
 
 def _tag_what_exists(images: Images) -> None:

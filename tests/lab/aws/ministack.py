@@ -154,6 +154,11 @@ EXPECTED = {
     "ministack.services.eventbridge._invoke_target": "(target, event, rule, view=None)",
     "ministack.services.eventbridge._put_events": "(data, allow_aws_source=False)",
     "ministack.services.iam._lookup_instance_profile": "(name='', arn='')",
+    "ministack.services.kms._aliases": "AccountRegionScopedDict",
+    "ministack.services.kms._create_alias": "(data)",
+    "ministack.services.kms._create_key": "(data)",
+    "ministack.services.kms._key_metadata": "(rec)",
+    "ministack.services.kms._keys": "AccountRegionScopedDict",
     "ministack.services.kms._resolve_key": "(key_id_or_arn)",
     "ministack.services.lambda_svc._apply_filter_criteria": "(records: list[dict], esm: dict) -> list[dict]",
     "ministack.services.lambda_svc._emit_lambda_metrics": (

@@ -4,6 +4,7 @@ What it reads and calls is in that module's list, too.
 """
 
 import copy
+import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -242,6 +243,23 @@ def encryption_key(key_id: str) -> Record | None:
     """Return a KMS key by its id, its ARN or an alias: Arn, KeyState, Enabled; None if there is none."""
     found: Record | None = kms._resolve_key(key_id)
     return found
+
+
+def managed_key(alias: str) -> Record:
+    """Return the key that AWS manages under an alias, which is made when it is needed for the first time."""
+    known = encryption_key(alias)
+    if known is None:
+        _, _, body = kms._create_key({"Description": alias})
+        known = kms._keys[json.loads(body)["KeyMetadata"]["KeyId"]]
+        known["KeyManager"] = "AWS"
+        kms._create_alias({"AliasName": alias, "TargetKeyId": known["KeyId"]})
+    return known
+
+
+def key_aliases(key_id: str) -> list[str]:
+    """Return the aliases of a KMS key, which may be named as for encryption_key; none of one that is not there."""
+    known = encryption_key(key_id) or {"KeyId": ""}
+    return [arn.split(":", 5)[5] for arn, of_key in kms._aliases.items() if of_key == known["KeyId"]]
 
 
 def functions() -> dict[str, tuple[str, str]]:

@@ -1,14 +1,15 @@
-"""Whether an execution goes on, by the newest event of its history."""
+"""How an execution stands, by the newest event of its history."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.aws.execution_history import ExecutionHistory, ExecutionStatus
 from rollcall.domain.errors import AwsDenied
 from unit.fakes import REGION
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:Cycle:web"
 
 
+AT = 1_800_000_000.0
 REFUSALS = ("AccessDeniedException", "ExecutionDoesNotExist")
 
 
@@ -32,27 +34,28 @@ class History:
         self.asked = asked
         if self.newest in REFUSALS:
             raise ClientError({"Error": {"Code": self.newest, "Message": "no"}}, "GetExecutionHistory")
-        return {"events": [{"type": self.newest}]}
+        return {"events": [{"type": self.newest, "timestamp": datetime.fromtimestamp(AT, UTC)}]}
 
 
 @pytest.mark.parametrize(
-    ("newest", "goes_on"),
+    ("newest", "status"),
     [
-        ("ExecutionSucceeded", False),
-        ("ExecutionFailed", False),
-        ("ExecutionAborted", False),
-        ("ExecutionTimedOut", False),
-        ("WaitStateEntered", True),
-        ("ExecutionRedriven", True),
-        ("ExecutionDoesNotExist", False),
+        ("ExecutionSucceeded", "SUCCEEDED"),
+        ("ExecutionFailed", "FAILED"),
+        ("ExecutionAborted", "ABORTED"),
+        ("ExecutionTimedOut", "TIMED_OUT"),
+        ("WaitStateEntered", "RUNNING"),
+        ("ExecutionRedriven", "RUNNING"),
+        ("ExecutionDoesNotExist", None),
     ],
 )
 def test_it_goes_on_until_its_newest_event_says_otherwise(
-    newest: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+    newest: str, status: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = History(newest)
     monkeypatch.setattr(boto3, "client", lambda *_, **__: history)
-    assert ExecutionHistory(REGION).goes_on(EXECUTION) is goes_on
+    assert ExecutionHistory(REGION).status(EXECUTION) == (ExecutionStatus(status, AT) if status else None)
+    assert ExecutionHistory(REGION).goes_on(EXECUTION) is (status == "RUNNING")
     assert history.asked == {"executionArn": EXECUTION, "reverseOrder": True, "maxResults": 1}
 
 

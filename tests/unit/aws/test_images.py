@@ -144,6 +144,27 @@ def test_own_images_are_read_again_by_their_ids_and_one_that_is_gone_is_missing(
     assert images.own_images(ids) == [IMAGE]
 
 
+@pytest.mark.parametrize(
+    ("shown", "key"), [({"Encrypted": True, "KmsKeyId": "arn:aws:kms:key/1"}, "arn:aws:kms:key/1"), ({}, "")]
+)
+def test_a_snapshot_shows_the_key_that_it_is_encrypted_with(
+    images: Images, ec2: Stubber, shown: dict[str, Any], key: str
+) -> None:
+    answer = {"Snapshots": [{"SnapshotId": "snap-1", **shown}]}
+    ec2.add_response("describe_snapshots", answer, {"SnapshotIds": ["snap-1"]})
+    assert images.snapshot_key("snap-1") == key
+
+
+def test_a_snapshot_that_is_not_shared_is_not_shown_and_one_that_may_not_be_read_is_an_error(
+    images: Images, ec2: Stubber
+) -> None:
+    ec2.add_client_error("describe_snapshots", "InvalidSnapshot.NotFound")
+    assert images.snapshot_key("snap-1") is None
+    ec2.add_client_error("describe_snapshots", "UnauthorizedOperation")
+    with pytest.raises(AwsDenied, match="DescribeSnapshots snap-1"):
+        images.snapshot_key("snap-1")
+
+
 def test_an_instance_is_imaged_by_its_state_and_without_its_other_volumes(images: Images, ec2: Stubber) -> None:
     volumes = [{"DeviceName": name, "Ebs": {"VolumeId": "vol-1"}} for name in ("/dev/sdc", "/dev/xvda", "/dev/sdb")]
     instance = {

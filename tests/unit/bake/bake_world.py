@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rollcall.aws.encryption_keys import EncryptionKeys
-from rollcall.aws.execution_history import ExecutionHistory
+from rollcall.aws.execution_history import ExecutionHistory, ExecutionStatus
 from rollcall.aws.group_details import GroupDetails
 from rollcall.aws.images import ImageSource
 from rollcall.aws.launch_surroundings import LaunchSurroundings, Subnet
@@ -130,6 +130,7 @@ class FakeEc2(FakeBakeAws):
         self.parameters: dict[str, str] = {}
         self.others: list[TemplateUser] = []  # what else launches from the template
         self.copies: list[Instance] = []  # with a builder's tags
+        self.snapshot_keys: dict[str, str | AwsDenied] = {}  # by snapshot, or why that may not be read
 
     def _changing(self, words: str) -> bool:
         self.require_not_refused(words)
@@ -194,6 +195,12 @@ class FakeEc2(FakeBakeAws):
     def image_parameter(self, name: str) -> str | None:
         return self.parameters.get(name)
 
+    def snapshot_key(self, snapshot_id: str) -> str | None:
+        found = self.snapshot_keys.get(snapshot_id)
+        if isinstance(found, AwsDenied):
+            raise found
+        return found
+
 
 class FakeTypes(LaunchTypes):
     """Instance types and security groups in memory."""
@@ -246,21 +253,22 @@ class FakeKeys(EncryptionKeys):
 class FakeHistory(ExecutionHistory):
     """What the last task of an execution answered. known: by the execution's ARN. going_on: those that run, by ARN.
 
-    denied: why that may not be read.
+    ended: how those that have ended stand, by ARN. denied: why that may not be read.
     """
 
     def __init__(self) -> None:
         self.known: dict[str, dict[str, Any]] = {}
         self.going_on: set[str] = set()
+        self.ended: dict[str, ExecutionStatus] = {}
         self.denied: AwsDenied | None = None
 
     def last_output(self, execution: str) -> dict[str, Any] | None:
         return self.known.get(execution)
 
-    def goes_on(self, execution: str) -> bool:
+    def status(self, execution: str) -> ExecutionStatus | None:
         if self.denied:
             raise self.denied
-        return execution in self.going_on
+        return ExecutionStatus("RUNNING", 0.0) if execution in self.going_on else self.ended.get(execution)
 
 
 class BakeWorld:

@@ -41,6 +41,8 @@ def test_upkeep_is_read_as_reconcile_sends_it() -> None:
         ({"step": "follow", "execution": {"id": ARN}}, "'step' is \"?'?follow"),
         ({"upkeep": "clean"}, "'upkeep' is .*: use sweep, retire"),
         ({"upkeep": "retire"}, "'group'"),
+        ({"upkeep": "retire", "group": "web", "ended_before": "now"}, "'ended_before' is 'now', which is no moment"),
+        ({"upkeep": "retire_others", "ended_before": -1}, "'ended_before' is -1"),
     ],
 )
 def test_anything_else_says_what_is_wrong_with_it(event: object, words: str) -> None:

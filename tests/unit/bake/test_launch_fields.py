@@ -90,7 +90,7 @@ def test_the_root_volume_has_size_type_and_encryption_of_the_versions_and_goes_w
             },
         }
     ]
-    assert root_volume_key(data, MAPPINGS, "/dev/xvda", "/dev/sda1") == "key"
+    assert root_volume_key(data, "/dev/sda1") == "key"
 
 
 def test_a_root_volume_is_never_smaller_than_its_snapshot() -> None:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1"
+OTHER_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/2"
+OTHER_ACCOUNT = "210987654321"
+FOREIGN_KEY = f"arn:aws:kms:{REGION}:{OTHER_ACCOUNT}:key/1"
 ROOT = {"Effect": "Allow", "Action": "kms:*", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}}
 SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRole"
 
@@ -762,8 +765,8 @@ def test_a_key_of_awss_needs_no_permission() -> None:
         ({}, {}, True, True),
         ({}, {}, False, False),
         ({"Encrypted": True}, {}, False, True),
-        ({}, {"Encrypted": True}, True, False),  # its own snapshot's key stays, which AWS does not show here
-        ({}, {"Encrypted": True, "KmsKeyId": "arn:aws:kms:other"}, True, False),
+        ({}, {"Encrypted": True, "SnapshotId": "snap-1"}, True, False),  # its own snapshot's key stays
+        ({"Encrypted": True, "KmsKeyId": "arn:aws:kms:other"}, {}, True, False),
     ],
 )
 def test_the_key_that_the_account_has_by_default_is_judged_where_no_other_is_named(
@@ -778,13 +781,103 @@ def test_the_key_that_the_account_has_by_default_is_judged_where_no_other_is_nam
     bake.keys.by_default, bake.keys.default = by_default, KEY
     bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy={"Statement": [ROOT]}, grantees={})
     bake.keys.known["arn:aws:kms:other"] = KeyFacts("arn:aws:kms:other", manager="AWS")
+    bake.aws.snapshot_keys["snap-1"] = "arn:aws:kms:other"
     found = {f"key {KEY} not named", f"key {KEY}: Auto Scaling's role of the group"}
     assert objections(bake) == (found if judged_ else set())
 
 
-def test_an_encrypted_image_of_another_account_gets_the_default_key() -> None:
+def from_encrypted(key: str | AwsDenied | None, **image_: Any) -> BakeWorld:
+    """The base image is the account's own, and its root snapshot encrypted with a key. key: None if it is not shown."""
     bake = world()
-    bake.aws.known[BASE] = image(mappings=({"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "Encrypted": True}},))
+    volume = {"VolumeSize": 8, "Encrypted": True, "SnapshotId": "snap-1"}
+    own = {"owner": ACCOUNT, "owner_alias": "", **image_}
+    bake.aws.known[BASE] = image(mappings=({"DeviceName": "/dev/xvda", "Ebs": volume},), **own)
+    if key is not None:
+        bake.aws.snapshot_keys["snap-1"] = key
+    bake.bake = bake.bake._replace(key_arns=(KEY,), trusted_accounts=(OTHER_ACCOUNT,))
+    return bake
+
+
+def test_both_roles_need_the_key_of_an_own_image_for_its_volumes_keep_it() -> None:
+    bake = from_encrypted(KEY)
+    bake.keys.by_default = True  # with another key, which does not matter
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy={"Statement": ROOT}, grantees={})
+    assert against(bake, f"key {KEY}: Auto Scaling's role of the group")[0].startswith("neither the policy of KMS key")
+    bake.keys.known[KEY] = bake.keys.known[KEY]._replace(policy=allowed(SERVICE_ROLE))
+    assert objections(bake) == set()
+    bake.bake = bake.bake._replace(key_arns=())
+    assert against(bake, f"key {KEY} not named")[0].startswith(f"KMS key {KEY} encrypts the volumes")
+
+
+def test_the_key_of_an_image_whose_volumes_get_another_one_is_needed_by_bakes_role_alone_and_to_decrypt() -> None:
+    bake = from_encrypted(OTHER_KEY)
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "KmsKeyId": KEY}}])
+    bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy=allowed(SERVICE_ROLE), grantees={})
+    bake.keys.known[OTHER_KEY] = KeyFacts(OTHER_KEY, OTHER_KEY, policy={"Statement": ROOT}, grantees={})
+    reason, remedy = against(bake, f"key {OTHER_KEY} not named")
+    assert reason == f"KMS key {OTHER_KEY} encrypts the base image, and bake has no permission for it"
+    assert remedy == f"deploy with {OTHER_KEY} among KmsKeyArns"
+    bake.bake = bake.bake._replace(key_arns=(KEY, OTHER_KEY))
+    assert objections(bake) == set()
+    bake.keys.known[OTHER_KEY] = bake.keys.known[OTHER_KEY]._replace(policy={"Statement": []})
+    assert objections(bake) == {f"key {OTHER_KEY}: the role of bake"}
+    role = f"arn:aws:iam::{ACCOUNT}:role/bake"
+    for operations, missing in (({"CreateGrant"}, {f"key {OTHER_KEY}: the role of bake"}), ({"Decrypt"}, set())):
+        grantees = {role: frozenset(operations)}
+        bake.keys.known[OTHER_KEY] = bake.keys.known[OTHER_KEY]._replace(grantees=grantees)
+        assert objections(bake) == missing
+
+
+def test_a_key_that_encrypts_base_image_and_volumes_is_judged_once_however_the_version_names_it() -> None:
+    bake = from_encrypted(KEY)
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"KmsKeyId": "alias/ours"}}])
+    bake.keys.known["alias/ours"] = KeyFacts("alias/ours", KEY, policy={"Statement": []}, grantees={})
+    bake.bake = bake.bake._replace(key_arns=())
+    own = f"key {KEY}: "
+    assert sorted(each.what for each in judged(bake).objections) == [
+        f"key {KEY} not named",
+        f"{own}Auto Scaling's role of the group",
+        f"{own}the role of bake",
+    ]
+
+
+def test_an_own_image_that_is_encrypted_with_the_key_of_awss_needs_no_permission() -> None:
+    bake = from_encrypted(OTHER_KEY)
+    bake.keys.known[OTHER_KEY] = KeyFacts(OTHER_KEY, OTHER_KEY, manager="AWS")
+    assert (objections(bake), judged(bake).warnings) == (set(), ())
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (None, "(EC2 does not show this account its snapshot snap-1)"),
+        (AwsDenied("AWS refused DescribeSnapshots snap-1"), "(AWS refused DescribeSnapshots snap-1)"),
+    ],
+    ids=["not shared", "denied"],
+)
+def test_a_base_image_whose_key_cannot_be_read_is_a_warning_with_the_remedy(key: AwsDenied | None, words: str) -> None:
+    bake = from_encrypted(key)
+    assert objections(bake) == set()
+    [warning] = judged(bake).warnings
+    assert warning.startswith(f"the KMS key of base image {BASE} could not be read {words}: unless AWS manages it, see")
+
+
+def test_of_a_key_of_another_account_its_owner_has_to_see_that_it_may_be_used() -> None:
+    bake = from_encrypted(FOREIGN_KEY, owner=OTHER_ACCOUNT)
+    bake.keys.known[FOREIGN_KEY] = KeyFacts(FOREIGN_KEY, FOREIGN_KEY, unread="AWS refused kms:GetKeyPolicy")
+    assert objections(bake) == {f"key {FOREIGN_KEY} not named"}
+    assert judged(bake).warnings == ()
+    bake.bake = bake.bake._replace(key_arns=(FOREIGN_KEY,))
+    assert objections(bake) == set()
+    [warning] = judged(bake).warnings
+    assert f"for it is account {OTHER_ACCOUNT}'s: see that its policy allows kms:CreateGrant, kms:Decrypt" in warning
+    assert warning.endswith(f"to arn:aws:iam::{ACCOUNT}:role/bake")
+
+
+def test_an_encrypted_image_of_another_account_gets_the_default_key() -> None:
+    bake = from_encrypted("arn:aws:kms:other", owner=OTHER_ACCOUNT)
+    bake.bake = bake.bake._replace(key_arns=())
+    bake.keys.known["arn:aws:kms:other"] = KeyFacts("arn:aws:kms:other", manager="AWS")
     bake.keys.default = KEY
     bake.keys.known[KEY] = KeyFacts(KEY, KEY, policy=allowed(SERVICE_ROLE), grantees={})
     assert objections(bake) == {f"key {KEY} not named"}

@@ -1083,7 +1083,7 @@ def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone
     bake.aws.groups["bare"] = tagged._replace(group=bare)
     for number, group in enumerate(["bare"] * 6 + ["web"] * 6 + ["gone"] * 2):
         bake.aws.known |= {f"ami-{number}": image(number, tags={BAKE_GROUP: group})}
-    of_bare, of_gone = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
+    of_bare, of_gone = sorted(bake.run().retire_others(None), key=lambda each: each.state.group)
     assert [(each.kind, each.image) for each in of_bare.news] == [(BakeEvent.RETIRED, "ami-0")]
     assert of_gone.state.warnings == (
         "group gone is gone, and 2 images of it stay: ami-12, ami-13. To remove one that nothing uses: "
@@ -1095,7 +1095,7 @@ def test_images_of_a_group_without_tags_go_too_and_those_of_a_group_that_is_gone
 def test_instances_with_a_builders_tags_that_no_bake_launched_are_named_and_left_alone() -> None:
     bake = world()
     bake.aws.copies = [bake.world.instance(each, tags={BAKE_GROUP: "web"}) for each in ("i-b", "i-a")]
-    [of_web] = bake.run().retire_others()
+    [of_web] = bake.run().retire_others(None)
     assert of_web.state.warnings == (
         "instances with the tags of a bake's that are no bake's: i-a, i-b. Rollcall leaves them alone; take the tags "
         "from whatever launches them",
@@ -1118,7 +1118,7 @@ def test_groups_for_which_there_is_no_time_are_named_and_another_is_first_six_ho
     for run in range(3):
         bake.seconds_left = 80.0
         bake.clock.now = (300 + run) * RETIRE_EVERY
-        first, left = bake.run().retire_others()
+        first, left = bake.run().retire_others(None)
         firsts.append(first.state.group)
         assert left.state.warnings == (
             f"old images of 2 of 3 groups, from {left.state.group} on, are left for a later run: there was no time",
@@ -1144,7 +1144,7 @@ def test_what_fails_for_one_group_keeps_no_other_from_its_turn(monkeypatch: pyte
             raise Throttled("later")
 
     monkeypatch.setattr(bake.aws, "details", details)
-    first, second = sorted(bake.run().retire_others(), key=lambda each: each.state.group)
+    first, second = sorted(bake.run().retire_others(None), key=lambda each: each.state.group)
     assert first.state.warnings == ("old images of group bare were not removed: later",)
     assert second.state.warnings[0].startswith("group gone is gone, and 1 image that a bake made of it stays: ami-1.")
 

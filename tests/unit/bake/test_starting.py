@@ -12,7 +12,7 @@ from rollcall.aws.executions import UNFINISHED, Execution, Executions
 from rollcall.aws.functions import Functions
 from rollcall.aws.instance_refreshes import InstanceRefreshes, Refresh
 from rollcall.aws.tagged_groups import RunningGroup, TaggedGroups
-from rollcall.bake.invocation import read_invocation, retire_others_event
+from rollcall.bake.invocation import read_invocation, retire_event, retire_others_event
 from rollcall.bake.moments import LATE_AFTER, RETIRE_EVERY, moment_text
 from rollcall.bake.starting import BakeStarter
 from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_TAG, BAKE_UNTIL
@@ -283,7 +283,21 @@ def test_images_of_groups_without_tags_are_retired_by_runs_over_all_groups(scene
     scene.run(["web"])
     assert scene.functions.sent == []
     scene.run()
-    assert scene.functions.sent == [retire_others_event()]
+    assert scene.functions.sent == [retire_others_event(scene.now - SETTLE_WITHIN)]
+
+
+@pytest.mark.parametrize(("every", "window"), [(300.0, SETTLE_WITHIN), (7200.0, 3 * 7200.0)])
+def test_with_that_roll_outs_are_recorded_of_bakes_that_no_run_has_settled_any_more(
+    scene: Scene, every: float, window: float
+) -> None:
+    scene.group("web", "smoke=off")
+    scene.now = NOW - NOW % RETIRE_EVERY
+    for ago, name in ((window, "last"), (window + 1, "over")):
+        scene.executions.put(name, "ABORTED", ago=NOW - scene.now + ago)
+    outcome = scene.run(every=every).outcome
+    assert outcome.settled == ["last"]
+    since = scene.now - window
+    assert scene.functions.sent[:2] == [retire_event("web", ended_before=since), retire_others_event(since)]
 
 
 def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -> None:
@@ -291,7 +305,7 @@ def test_of_a_group_whose_tags_cannot_be_read_nothing_is_retired(scene: Scene) -
     scene.group("web", "weekly")
     scene.now = NOW - NOW % RETIRE_EVERY
     outcome = scene.run().outcome
-    assert (outcome.retired, scene.functions.sent) == ([], [retire_others_event()])
+    assert (outcome.retired, scene.functions.sent) == ([], [retire_others_event(scene.now - SETTLE_WITHIN)])
     assert list(outcome.errors) == ["bakes of group web"]
 
 

@@ -130,6 +130,7 @@ PERMITTED = {
         "ec2:DescribeLaunchTemplates",
         "ec2:DescribeLaunchTemplateVersions",
         "ec2:DescribeSecurityGroups",
+        "ec2:DescribeSnapshots",
         "ec2:DescribeSubnets",
         "ssm:DescribeParameters",
         "ssm:GetParameters",
@@ -470,6 +471,8 @@ def test_templates_roles_and_keys_are_permitted_only_where_they_are_named(
 def test_a_key_is_used_through_ec2_alone_and_granted_to_aws_alone() -> None:
     assert BAKES["GrantKeys"]["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
     assert BAKES["UseKeys"]["Condition"]["StringLike"]["kms:ViaService"].startswith("ec2.")
+    assert BAKES["ReadEbsKey"]["Action"] == "kms:DescribeKey"
+    assert BAKES["ReadEbsKey"]["Condition"] == {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/aws/ebs"}}
     services = BAKES["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"]
     assert [each.split(".")[0] for each in services] == ["ec2", "ec2"]
 

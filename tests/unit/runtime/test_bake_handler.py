@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from rollcall.bake.invocation import retire_event
 from rollcall.bake.news import BakeEvent, BakeNews
 from rollcall.bake.state import BakeState
 from rollcall.bake.sweeping import Swept
@@ -104,11 +105,33 @@ def test_what_reconcile_sends_is_removed_and_published(
     assert "ami-1 could not be disabled" in caplog.messages
 
 
+def test_what_came_of_a_roll_out_late_is_published_though_old_images_cannot_be_removed(
+    world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[tuple[str, float]] = []
+
+    def record_late(_: object, group: str, ended_before: float) -> list[BakeAnswer]:
+        called.append((group, ended_before))
+        state = BakeState(group, retained=("image ami-1 is tagged late",))
+        return [bake_ended(BakeEvent.FAILED)._replace(state=state)]
+
+    def retire(*_: object, **__: object) -> BakeAnswer:
+        raise AwsDenied("not allowed")
+
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.record_late", record_late)
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire", retire)
+    with pytest.raises(AwsDenied, match="not allowed"):
+        bake(retire_event("web", ended_before=1_800_000_000.5))
+    assert called == [("web", 1_800_000_000)]
+    assert [kind for kind, _ in world.bus.published] == ["Image Failed"]
+    assert "image ami-1 is tagged late" in caplog.messages
+
+
 def test_images_of_groups_without_tags_are_removed_and_published(
     world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = RETIRED._replace(state=replace(RETIRED.state, group="gone", warnings=("group gone is gone",)), news=())
-    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire_others", lambda self: [RETIRED, gone])
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire_others", lambda self, ended_before: [RETIRED, gone])
     answered = bake({"upkeep": "retire_others"})
     assert answered == {"groups": {each.state.group: each.state.to_json() for each in (RETIRED, gone)}}
     assert [kind for kind, _ in world.bus.published] == ["Image Retired"]

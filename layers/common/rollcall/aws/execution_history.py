@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 from botocore.exceptions import ClientError
@@ -15,7 +15,20 @@ from botocore.exceptions import ClientError
 from .client import CLIENT_CONFIG, aws_errors
 
 NEWEST = 100  # events a page; a round has nine
-ENDED = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
+RUNNING = "RUNNING"
+ENDED = {  # the status of an execution by the newest event of its history, where that has ended it
+    "ExecutionSucceeded": "SUCCEEDED",
+    "ExecutionFailed": "FAILED",
+    "ExecutionAborted": "ABORTED",
+    "ExecutionTimedOut": "TIMED_OUT",
+}
+
+
+class ExecutionStatus(NamedTuple):
+    """How an execution stands. status: as DescribeExecution words it. at: of its newest event, in epoch seconds."""
+
+    status: str
+    at: float
 
 
 class ExecutionHistory:
@@ -41,13 +54,22 @@ class ExecutionHistory:
                         return output
         return None
 
-    def goes_on(self, execution: str) -> bool:
-        """Whether an execution runs, by the newest event of its history; none of this name does. execution: its ARN."""
+    def status(self, execution: str) -> ExecutionStatus | None:
+        """How an execution stands; None if there is none of this name, or not any more. execution: its ARN.
+
+        Step Functions forgets one 90 days after its end (quotas, "Execution history retention time").
+        """
         with aws_errors(f"GetExecutionHistory of {execution}"):
             try:
                 answer = self._client.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
                     raise
-                return False
-        return not any(each["type"] in ENDED for each in answer["events"])
+                return None
+        [newest] = answer["events"]
+        return ExecutionStatus(ENDED.get(newest["type"], RUNNING), newest["timestamp"].timestamp())
+
+    def goes_on(self, execution: str) -> bool:
+        """Whether an execution runs; none of this name does. execution: its ARN."""
+        found = self.status(execution)
+        return found is not None and found.status == RUNNING

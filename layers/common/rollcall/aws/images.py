@@ -31,6 +31,7 @@ PARAMETERS_PER_CALL = 10  # GetParameters' maximum
 IMAGE_PARAMETER = "aws:ec2:image"  # the data type of a parameter that names an image
 NO_IMAGE = "InvalidAMIID"  # begins the codes of an image that does not exist, not any more, or is none's id
 NAME_TAKEN = "InvalidAMIName.Duplicate"
+NO_SNAPSHOT = "InvalidSnapshot.NotFound"  # or one that another account has not shared
 AVAILABLE, PENDING, DISABLED = "available", "pending", "disabled"
 BROKEN = frozenset({"failed", "error", "invalid"})
 GONE = frozenset({"deregistered"})
@@ -179,6 +180,21 @@ class Images(RegionalClients):
                 names = (each["DeviceName"] for each in raw.get("BlockDeviceMappings", ()) if "Ebs" in each)
                 return ImageSource(raw["State"]["Name"], tuple(sorted(each for each in names if each != root)))
         raise AwsRejected(f"AWS does not know instance {instance_id} any more")
+
+    def snapshot_key(self, snapshot_id: str) -> str | None:
+        """The ARN of the KMS key with which a snapshot is encrypted, empty if it is not; None if EC2 does not show it.
+
+        EC2 shows an account its own snapshots, public ones, and those that are shared with it (API reference,
+        DescribeSnapshots). Of an image it does not say the key (EbsBlockDevice, KmsKeyId).
+        """
+        with aws_errors(f"DescribeSnapshots {snapshot_id}"):
+            try:
+                found = self._ec2.describe_snapshots(SnapshotIds=[snapshot_id])["Snapshots"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] != NO_SNAPSHOT:
+                    raise
+                return None
+        return next((each.get("KmsKeyId", "") for each in found), None)
 
     def create_image(
         self, instance_id: str, name: str, description: str, tags: Mapping[str, str], without: Collection[str]

@@ -50,6 +50,7 @@ def image_tags(state: BakeState) -> dict[str, str]:
         bake_tags.MADE_BY: bake_tags.MADE_BY_BAKE,
         bake_tags.BAKE_ID: state.bake_id,
         bake_tags.BAKE_GROUP: state.group,
+        bake_tags.BAKE_EXECUTION: state.name,
         bake_tags.BASE_IMAGE: state.base_image.id,
         bake_tags.FROM_VERSION: state.from_version,
         bake_tags.PROJECT_REVISION: state.project_revision,

@@ -85,25 +85,24 @@ def security_groups(data: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(data.get("SecurityGroupIds") or interfaces[0].get("Groups") or ())
 
 
-def root_volume_key(
-    data: Mapping[str, Any], mappings: tuple[Mapping[str, Any], ...], root: str, former_root: str
-) -> str:
-    """The KMS key of the root volume as the version or the image names it; empty where neither names one."""
-    wanted = _volume_of(data.get("BlockDeviceMappings") or (), former_root)
-    return str(wanted.get("KmsKeyId") or _volume_of(mappings, root).get("KmsKeyId") or "")
+def root_volume(mappings: tuple[Mapping[str, Any], ...], root: str) -> Mapping[str, Any]:
+    """The volume of an image's root device, as AWS shows it; empty where it has none."""
+    return _volume_of(mappings, root)
 
 
-def asks_for_default_key(
-    data: Mapping[str, Any], mappings: tuple[Mapping[str, Any], ...], root: str, former_root: str, *, is_own: bool
-) -> bool | None:
-    """Whether the root volume, for which no key is named, has the account's default one; None: if that is always used.
+def root_volume_key(data: Mapping[str, Any], former_root: str) -> str:
+    """The KMS key of the root volume as the version names it; empty where it names none."""
+    return str(_volume_of(data.get("BlockDeviceMappings") or (), former_root).get("KmsKeyId") or "")
 
-    is_own: whether the image is of the account: its encrypted snapshots keep their key, and those of others that are
-    shared do not (EBS user guide, "Amazon EBS encryption", outcomes).
+
+def asks_for_default_key(data: Mapping[str, Any], root: Mapping[str, Any], former_root: str) -> bool:
+    """Whether the root volume is encrypted though the account encrypts none by default. root: the image's.
+
+    No key is named for it, and it does not keep an own snapshot's.
     """
-    if _volume_of(mappings, root).get("Encrypted"):
-        return not is_own
-    return True if _volume_of(data.get("BlockDeviceMappings") or (), former_root).get("Encrypted") else None
+    return bool(
+        root.get("Encrypted") or _volume_of(data.get("BlockDeviceMappings") or (), former_root).get("Encrypted")
+    )
 
 
 def _metadata_options(data: Mapping[str, Any]) -> dict[str, Any]:

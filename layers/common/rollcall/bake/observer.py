@@ -23,6 +23,7 @@ from rollcall.workflow.group_versions import own_version
 from rollcall.workflow.preflight import no_request
 
 from .due import Baked
+from .key_access import KeyUse
 from .launch_fields import instance_tags, launch_fields, security_groups
 from .preflight import Preflight, judge
 from .preflight_input import PreflightInput, types_of_overrides
@@ -31,7 +32,7 @@ from .roll_out_preflight import RollOutPreflight
 from .smoke import profile_of
 from .state import BakeState
 from .tower_observer import observed_tower
-from .volume_key import volume_key
+from .volume_keys import volume_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from .bake_aws import BakeAws
     from .request import BakeRequest
+    from .volume_keys import VolumeKeys
 
 
 class PreflightObserver:
@@ -190,11 +192,18 @@ class PreflightObserver:
         data = given.version.data
         subnet, trials = self._trials(given, given.version, given.base)
         former = given.previous.root_device if given.previous else given.base.root_device
-        key, unread = volume_key(self._keys, data, given.base, former, self._settings.account)
-        facts = self._keys.facts(key) if key else None
-        role = self._keys.own_role() if facts and facts.is_customers else ""
-        keys = (facts,) if facts else ()
-        return replace(given, subnet=subnet, trials=trials, keys=keys, default_key_unread=unread, role=role)
+        found = volume_keys(self._keys, self._aws, data, given.base, former, self._settings.account)
+        keys = self._key_uses(found)
+        role = self._keys.own_role() if any(each.key.is_customers for each in keys) else ""
+        given = replace(given, subnet=subnet, trials=trials, keys=keys, role=role)
+        return replace(given, default_key_unread=found.default_unread, source_key_unread=found.source_unread)
+
+    def _key_uses(self, found: VolumeKeys) -> tuple[KeyUse, ...]:
+        """The key of the volumes, and that of the base image where it is another one."""
+        uses = [KeyUse(self._keys.facts(found.volume))] if found.volume else []
+        if found.source and not any(found.source in (each.key.key, each.key.arn) for each in uses):
+            uses.append(KeyUse(self._keys.facts(found.source), is_source=True))
+        return tuple(uses)
 
     def _trials(
         self, given: PreflightInput, version: TemplateVersion, base: Image

@@ -201,8 +201,14 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
             "known before: a bake by schedule is made every time"
         )
     yield from _why_not_nothing_new(given)
-    for key in given.keys:
-        yield from key_warnings(key, given.bake.key_arns)
+    for use in given.keys:
+        yield from key_warnings(use, given.role, given.bake.key_arns)
+    if given.source_key_unread and given.base:
+        yield (
+            f"the KMS key of base image {given.base.id} could not be read ({given.source_key_unread}): unless AWS "
+            "manages it, see that it is among KmsKeyArns, and that its policy lets the role of bake use it, and where "
+            "the version names no other key Auto Scaling's role of the group, too"
+        )
     if given.default_key_unread:
         yield (
             f"with which key the account encrypts volumes by default could not be read ({given.default_key_unread}): "

@@ -12,7 +12,6 @@ from .roll_out_preflight import RollOutPreflight
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rollcall.aws.encryption_keys import KeyFacts
     from rollcall.aws.group_details import GroupDetails
     from rollcall.aws.images import Image
     from rollcall.aws.launch_surroundings import Subnet
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from rollcall.domain.jobs import JobTemplate, LaunchTerms, Project
 
     from .due import Baked
+    from .key_access import KeyUse
     from .request import BakeRequest
     from .tag import BakeTag
 
@@ -61,9 +61,9 @@ class PreflightInput:
     None if it is not there; base_named: its id, or what was to name one. denied: parameters of Systems Manager that may
     not be read. instance_type: the builder's, empty where none is known. types: architectures by the name of each type
     that matters. security_groups: those that are there. trials: dry runs that EC2 refused, by what would have been
-    launched. keys: of the volumes. default_key_unread: why it could not be read which key the account uses where none
-    is named, empty if it was, or does not matter. role: the ARN of bake's. last: what the last bake that went well
-    began with.
+    launched. keys: of the volumes, and of the base image. default_key_unread: why it could not be read which key the
+    account uses where none is named, empty if it was, or does not matter; source_key_unread: likewise, which one the
+    base image is encrypted with. role: the ARN of bake's. last: what the last bake that went well began with.
     """
 
     request: BakeRequest
@@ -91,8 +91,9 @@ class PreflightInput:
     security_groups: frozenset[str] = frozenset()
     trials: Mapping[str, LaunchRefusal] = field(default_factory=dict)
     tower: TowerInput = field(default_factory=TowerInput)
-    keys: tuple[KeyFacts, ...] = ()
+    keys: tuple[KeyUse, ...] = ()
     default_key_unread: str = ""
+    source_key_unread: str = ""
     role: str = ""
     last: Baked | None = None
 

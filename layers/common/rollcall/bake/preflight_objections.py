@@ -45,8 +45,8 @@ def objections_to(given: PreflightInput, details: GroupDetails) -> Iterator[Obje
     yield from _surroundings(given, details)
     yield from _trials(given)
     yield from tower_objections(given, details.group.name)
-    for key in given.keys:
-        yield from key_objections(key, given.role, details.service_role, given.bake.key_arns)
+    for use in given.keys:
+        yield from key_objections(use, given.role, details.service_role, given.bake.key_arns)
 
 
 # Whether it may be

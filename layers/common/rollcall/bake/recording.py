@@ -12,6 +12,7 @@ from contextlib import suppress
 from copy import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.aws.execution_history import RUNNING
 from rollcall.aws.executions import execution_arn
 from rollcall.domain import bake_tags
 from rollcall.domain.bake_tags import RollOutOutcome
@@ -148,7 +149,7 @@ class Recording:
             baked = f"image {state.image_id} is in version {state.version}, and was not rolled out"
             return StepAnswer(replace(state, result=BakeResult.BAKED, reason=baked), "retain")
         rolled_out = self._completed(state, read)
-        state = _concluded(state, rolled_out)
+        state = concluded(state, rolled_out)
         if not rolled_out.went_well:
             state = self.default_back(state)
         self._tag(state, rolled_out.outcome)
@@ -164,7 +165,22 @@ class Recording:
         state = replace(state, phase=Phase.RECORDING, phase_since=now, warnings=(*state.warnings, cut(words)))
         with suppress(Permanent):
             self._tag(state, rolled_out.outcome)
-        return _concluded(state, rolled_out)
+        return concluded(state, rolled_out)
+
+    def late_roll_out(self, state: BakeState) -> RollOut | None:
+        """How the cycle of a bake ended that did not see its end; None while it goes on. Changes nothing.
+
+        Step Functions still knows the bake's execution, so it knows the cycle's, which ended later, if there was one.
+        Raises what AWS fails at.
+        """
+        found = self._history.status(self._execution(state))
+        if found is None:
+            return RollOut(NOT_STARTED, "the bake ended before its cycle was started")
+        if found.status == RUNNING:
+            return None
+        if found.status in STOPPED:
+            return self._completed(state, RollOut(CANCELLED, STOPPED[found.status], self._execution(state)))
+        return self._completed(state, RollOut(NOT_STARTED, "its execution does not say how"))
 
     def is_left(self, state: BakeState) -> bool:
         """Whether a stopped execution has left something: a roll-out that is not recorded, or a moved default version.
@@ -231,7 +247,7 @@ class Recording:
         return default is not None and find_version([default], state.bake_id) is not None
 
 
-def _concluded(state: BakeState, rolled_out: RollOut) -> BakeState:
+def concluded(state: BakeState, rolled_out: RollOut) -> BakeState:
     """The bake ends as its roll-out did."""
     state = replace(state, cycle_result=rolled_out.result)
     if rolled_out.went_well:

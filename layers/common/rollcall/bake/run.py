@@ -78,14 +78,14 @@ class BakeRun:
         self._clock = clock
         self._seconds_left = seconds_left
         self._aws = aws or BakeAws(settings.region)
-        history = history or ExecutionHistory(settings.region)
+        self._history = history or ExecutionHistory(settings.region)
         evidence = evidence or JobEvidence(tower)
         building = Building(settings, tower, fleet, self._aws, evidence)
-        self._recording = Recording(self._aws, history, bake.cycle_machine)
+        self._recording = Recording(self._aws, self._history, bake.cycle_machine)
         self._retiring = Retiring(self._aws, clock, seconds_left)
         hosts = BakeHosts(settings, tower, fleet)
         putting_back = PuttingBack(tower, fleet, self._aws, building, hosts)
-        self._ending = Ending(history, self._recording, putting_back, clock)
+        self._ending = Ending(self._history, self._recording, putting_back, clock)
         self._sweeping = Sweeping(self._aws, hosts, bake.machine)
         self._steps: dict[str, Callable[[BakeState, float], BakeAnswer]] = {
             "launch": building.launch,
@@ -217,13 +217,26 @@ class BakeRun:
         """Terminate the instances of bakes whose time is over, and remove their hosts. Raises what AWS fails at."""
         return self._sweeping.sweep(self._clock())
 
-    def retire_others(self) -> list[BakeAnswer]:
+    def record_late(self, group: str, ended_before: float | None) -> list[BakeAnswer]:
+        """Record what came of roll-outs of a group whose end no bake saw: late_recording.py.
+
+        ended_before: of bakes that ended before this moment, in epoch seconds; of none if it is None. An answer for
+        each image of which there is something to say. Raises what AWS fails at before the first.
+        """
+        if ended_before is None:
+            return []
+        from .late_recording import LateRecording  # imported where used: it slows a cold start
+
+        late = LateRecording(self._aws, self._history, self._recording, self._bake.machine, self._at_work, self._clock)
+        return late.record(group, ended_before)
+
+    def retire_others(self, ended_before: float | None) -> list[BakeAnswer]:
         """Retire images of groups that have no tag of bakes, as retire(); those of groups that are gone are named.
 
-        A state for each group. Nothing is removed of a group that is gone: what becomes of it only its owner knows.
-        Instances with a builder's tags that no bake launched are named, too. Where there is no time for all groups it
-        says for how many; the run six hours later begins with another group, so that each has its turn. Raises what AWS
-        fails at before the first group.
+        A state for each group, and before that those of record_late(), which takes ended_before. Nothing is removed of
+        a group that is gone: what becomes of it only its owner knows. Instances with a builder's tags that no bake
+        launched are named, too. Where there is no time for all groups it says for how many; the run six hours later
+        begins with another group, so that each has its turn. Raises what AWS fails at before the first group.
         """
         answers = [_noted(group, copies_named(ids)) for group, ids in sorted(self._copies().items())]
         groups = sorted(self._aws.images_by_group().items())
@@ -236,10 +249,11 @@ class BakeRun:
                 break
             try:
                 details = self._aws.details(group)
-                if details is None:
-                    answers.append(_noted(group, images_left(group, image_ids)))
-                elif not details.group.tags.keys() & set(GROUP_TAGS):
-                    answers.append(self.retire(group, dry_run=False, force=False))
+                if details and details.group.tags.keys() & set(GROUP_TAGS):
+                    continue
+                answers += self.record_late(group, ended_before)
+                gone = _noted(group, images_left(group, image_ids))
+                answers.append(self.retire(group, dry_run=False, force=False) if details else gone)
             except RollcallError as error:
                 answers.append(_noted(group, f"old images of group {group} were not removed: {error}"))
         return answers

@@ -60,14 +60,15 @@ class BakeStarter(Starter["DueBake", BakesOutcome]):
         if only is None:
             self._require_time()
             if self._retires(every):
-                self._functions.send(self._function, retire_others_event())
+                self._functions.send(self._function, retire_others_event(self._settled_since(every)))
             self._settle(self._builders.instances_of_bakes(), every)
         return self.outcome
 
     def _look_at(self, running: RunningGroup, every: float | None) -> None:
         require_readable_tags(running.group)
         if self._retires(every):
-            self._functions.send(self._function, retire_event(running.group.name))
+            event = retire_event(running.group.name, ended_before=self._settled_since(every))
+            self._functions.send(self._function, event)
             self.outcome.retired.append(running.group.name)
         self._start(self._first_due(running, every))
 
@@ -79,6 +80,10 @@ class BakeStarter(Starter["DueBake", BakesOutcome]):
     def _retires(self, every: float | None) -> bool:
         """Whether this run is the first after a multiple of RETIRE_EVERY; one by hand never is."""
         return every is not None and self._clock() % RETIRE_EVERY < every
+
+    def _settled_since(self, every: float | None) -> float:
+        """When a bake has to have ended at the earliest that a run still has settled; in epoch seconds."""
+        return settled_now(self._clock(), every)[0]
 
     def _settle(self, instances: Collection[Instance], every: float | None) -> None:
         """Have bakes settled that were stopped a while ago, or still have instances; and those removed that are late.

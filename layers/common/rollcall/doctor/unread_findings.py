@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 LISTED_MAX = 10  # names that a sentence holds
 WAY_TO_AWS = (  # what doctor itself calls, and the other functions
     "a NAT gateway, or VPC endpoints for secretsmanager, sqs, sns, autoscaling, ec2, events, lambda, scheduler, "
-    "dynamodb and logs; with LoadBalancers=true elasticloadbalancing, and with Cycles=true states and monitoring, too"
+    "dynamodb and logs; with LoadBalancers=true elasticloadbalancing, with Cycles=true states and monitoring, and with "
+    "Bakes=true states, ssm, kms and sts, too"
 )
 
 

@@ -26,7 +26,7 @@ MADE_BY = "rollcall:made-by"
 MADE_BY_BAKE = "rollcall bake"
 BAKE_ID = "rollcall:bake-id"
 BAKE_GROUP = "rollcall:bake-group"
-BAKE_EXECUTION = "rollcall:bake-execution"  # of instances: the name of the execution of Bake
+BAKE_EXECUTION = "rollcall:bake-execution"  # the name of the execution of Bake
 BAKE_ROLE = "rollcall:bake-role"  # of instances and their volumes: Role
 BAKE_UNTIL = "rollcall:bake-until"  # of instances: when it is removed if it is still there, in MOMENT_FORMAT (settings)
 
@@ -68,6 +68,7 @@ class RollOutOutcome(StrEnum):
     CANCELLED = "cancelled"  # nor does this
     NOT_STARTED = "not started"  # its cycle was refused, or could not be started: nor this
     NONE = "none"
+    UNKNOWN = "unknown"  # its bake did not record it, and Step Functions does not know that any more: nor this
 
 
 def version_description(bake_id: str, image: str) -> str:
