@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.stub import Stubber
 
-from rollcall.aws.encryption_keys import EncryptionKeys, KeyFacts, role_of
-from rollcall.domain.errors import AwsDenied, AwsRejected
+from rollcall.aws.encryption_keys import MISSING, EncryptionKeys, KeyFacts, role_of
+from rollcall.domain.errors import AwsDenied
 from unit.fakes import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_read(keys: EncryptionKeys
     assert found.unread.startswith(f"AWS refused kms:GetKeyPolicy of {KEY}")
 
 
-def test_a_key_that_is_not_there_is_an_error(keys: EncryptionKeys, kms: Stubber) -> None:
-    kms.add_client_error("describe_key", "NotFoundException", "no such key")
-    with pytest.raises(AwsRejected, match="no such key"):
-        keys.facts(KEY)
+@pytest.mark.parametrize("code", ["NotFoundException", "InvalidArnException"])
+def test_a_key_that_is_not_there_is_said_to_be_so(keys: EncryptionKeys, kms: Stubber, code: str) -> None:
+    kms.add_client_error("describe_key", code, "no such key")
+    assert keys.facts(KEY) == KeyFacts(KEY, state=MISSING)
 
 
 def test_the_role_of_a_session_is_named_without_its_path(keys: EncryptionKeys) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rollcall.aws.encryption_keys import KeyFacts
+from rollcall.aws.encryption_keys import MISSING, KeyFacts
 from rollcall.aws.images import Image
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, Template
@@ -725,6 +725,15 @@ def test_a_key_that_the_stack_does_not_name_and_one_that_is_disabled_are_objecti
     bake = encrypted(allowed(SERVICE_ROLE), state="Disabled")
     bake.bake = bake.bake._replace(key_arns=())
     assert objections(bake) == {f"key {KEY}", f"key {KEY} not named"}
+
+
+def test_a_key_that_is_gone_is_the_only_objection_to_it() -> None:
+    bake = encrypted(None, state=MISSING)
+    bake.bake = bake.bake._replace(key_arns=())
+    assert objections(bake) == {f"key {KEY}"}
+    reason, remedy = against(bake, f"key {KEY}")
+    assert reason == f"KMS key {KEY} encrypts the volumes, and is not there"
+    assert remedy == "let the launch template's version name another one"
 
 
 def test_a_key_that_the_stack_does_not_name_is_an_objection_also_where_bake_may_not_read_it() -> None:

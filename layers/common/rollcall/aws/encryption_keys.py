@@ -1,6 +1,6 @@
 """KMS keys: whose they are, and who may use them by key policy and grants, as far as that can be read.
 
-Methods raise AwsUnavailable for what passes by itself, AwsRejected for a key that is not there.
+Methods raise AwsUnavailable for what passes by itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 
-from rollcall.domain.errors import AwsDenied
+from rollcall.domain.errors import AwsDenied, AwsRejected
 
 from .client import CLIENT_CONFIG, aws_errors
 
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 CUSTOMER = "CUSTOMER"  # KeyManager of a key that has a policy of its owner's (API reference, KeyMetadata)
 ENABLED = "Enabled"
+MISSING = "not there"  # the state of a key that KMS does not know, or whose name it does not take
 AWS_MANAGED = "AWS"
 EBS_KEY = "alias/aws/ebs"  # ends the ARN of the key that AWS manages for EBS, which is the default of an account's own
 POLICY = "default"  # the only name that a key policy has (API reference, GetKeyPolicy)
 
 
 class KeyFacts(NamedTuple):
-    """A key. manager, state: as KMS words them. unread: why not all of it could be read, empty if it was.
+    """A key. manager, state: as KMS words them, or MISSING. unread: why not all of it could be read, empty if it was.
 
     policy: its document. grantees: the principals of its grants, with the operations that each is granted.
     """
@@ -80,7 +81,10 @@ class EncryptionKeys:
                 unread.append(str(error))
                 return None
 
-        described = read("kms:DescribeKey", lambda: self._client.describe_key(KeyId=key)["KeyMetadata"]) or {}
+        try:
+            described = read("kms:DescribeKey", lambda: self._client.describe_key(KeyId=key)["KeyMetadata"]) or {}
+        except AwsRejected:
+            return KeyFacts(key, state=MISSING)
         facts = KeyFacts(
             key,
             str(described.get("Arn", "")),

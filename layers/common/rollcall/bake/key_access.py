@@ -14,6 +14,7 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.aws.encryption_keys import ENABLED, MISSING
 from rollcall.domain.objections import Objection
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def key_objections(use: KeyUse, role: str, service_role: str, named: tuple[str, 
     """
     key = use.key
     shown = key.arn or key.key
-    if key.state not in ("Enabled", ""):
+    if key.state == MISSING:
+        remedy = "take another base image" if use.is_source else "let the launch template's version name another one"
+        yield Objection(f"key {shown}", f"KMS key {shown} encrypts {use.encrypts}, and is not there", remedy)
+        return
+    if key.state not in (ENABLED, ""):
         yield Objection(f"key {shown}", f"KMS key {shown} is {key.state}", "enable it, or take another one")
     if not key.is_customers:
         return
