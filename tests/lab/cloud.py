@@ -305,7 +305,7 @@ class Cloud:
     def deploy(self, built: Path, **parameters: str) -> None:
         """sam deploy, of what sam_build made; parameters are the template's. Raises SamError."""
         secrets = self.aws.client("secretsmanager")
-        arn = secrets.create_secret(Name=SECRET, SecretString=json.dumps({"token": self.tower.token}))["ARN"]
+        arn = secrets.create_secret(Name=SECRET, SecretString=_secret(self.tower.token))["ARN"]
         values = {
             "TowerUrl": self.tower_url,
             "TowerSecretArn": arn,
@@ -370,7 +370,7 @@ class Cloud:
 
     def set_token(self, token: str) -> None:
         """Put another Tower token into the secret."""
-        self.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=token)
+        self.aws.client("secretsmanager").put_secret_value(SecretId=SECRET, SecretString=_secret(token))
 
     def create_group(
         self,
@@ -707,6 +707,11 @@ def eventually[T](condition: Any, what: str, timeout: float = 180.0) -> Any:
             raise TimeoutError(f"not within {timeout:.0f} s: {what}")
         time.sleep(min(max(OFTEN, waited * ASKED_SHARE), SELDOM))
     return value
+
+
+def _secret(token: str) -> str:
+    """What the secret with Tower's token holds."""
+    return json.dumps({"token": token})
 
 
 def _tag(key: str, value: str) -> Json:
