@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -25,14 +25,14 @@ def cloud(full_cloud: Cloud) -> Cloud:
 
 
 @pytest.fixture
-def chef(chef_at: tuple[ChefServer, str]) -> ChefServer:
-    """The Chef server, well and empty."""
+def chef(chef_at: tuple[ChefServer, str]) -> Iterator[ChefServer]:
+    """The Chef server, which is well and empty once the test is over."""
     server, _ = chef_at
+    yield server
     server.away = None
     server.nodes.clear()
     server.clients.clear()
     server.denied.clear()
-    return server
 
 
 def bootstrapped(chef: ChefServer, group: Group, size: int) -> set[str]:
