@@ -73,6 +73,20 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory, key: dict[str, 
         )
         yield cloud
 
+@pytest.fixture
+def encrypt_by_default(cloud: Cloud, key: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """Lets the account encrypt volumes by default, with the key, from then until the test is over."""
+    ec2 = cloud.aws.client("ec2")
+
+    def encrypt() -> None:
+        ec2.modify_ebs_default_kms_key_id(KmsKeyId=key["arn"])
+        ec2.enable_ebs_encryption_by_default()
+
+    yield encrypt
+    ec2.disable_ebs_encryption_by_default()
+    ec2.reset_ebs_default_kms_key_id()
+
+
 
 @pytest.fixture
 def make_old(make_group: MakeGroup, tower: Tower, name: str) -> MakeGroup:
@@ -157,7 +171,13 @@ def test_the_key_of_a_base_image_is_that_of_its_snapshot(make_old: MakeGroup, cl
 
 
 def test_what_the_function_may_do_is_what_it_does(
-    make_group: MakeGroup, make_old: MakeGroup, cloud: Cloud, tower: Tower, key: dict[str, str], name: str
+    make_group: MakeGroup,
+    make_old: MakeGroup,
+    cloud: Cloud,
+    tower: Tower,
+    key: dict[str, str],
+    encrypt_by_default: Callable[[], None],
+    name: str,
 ) -> None:
     volume = {"DeviceName": "/dev/xvda", "Ebs": {"Encrypted": True, "KmsKeyId": key["arn"]}}
     data = {"IamInstanceProfile": {"Name": ROLE}, "BlockDeviceMappings": [volume], "SecurityGroupIds": ["sg-00000001"]}
@@ -167,8 +187,7 @@ def test_what_the_function_may_do_is_what_it_does(
         let_use(cloud, key["arn"], group)
     base = encrypted_image(cloud, name, KmsKeyId=key["arn"])
     of_aws = encrypted_image(cloud, f"{name}-aws")
-    cloud.aws.client("ec2").modify_ebs_default_kms_key_id(KmsKeyId=key["arn"])
-    cloud.aws.client("ec2").enable_ebs_encryption_by_default()
+    encrypt_by_default()
     cloud.rights.watch(FUNCTION, RECONCILE)
 
     def ends(bake: Bake, result: str) -> bool:

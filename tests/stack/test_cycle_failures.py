@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -131,15 +131,22 @@ def test_a_check_that_fails_everywhere_is_named_and_the_version_rolled_back(make
 # What goes wrong in AWS
 
 
-def test_an_alarm_in_mid_flight_rolls_back_and_is_named(make_old: MakeOld, cloud: Cloud, name: str) -> None:
+@pytest.fixture
+def alarm(cloud: Cloud, name: str) -> Iterator[str]:
+    """An alarm that is OK, by its name."""
     cloud.aws.put_alarm(name, "OK")
+    yield name
+    cloud.aws.client("cloudwatch").delete_alarms(AlarmNames=[name])
+
+
+def test_an_alarm_in_mid_flight_rolls_back_and_is_named(make_old: MakeOld, cloud: Cloud, alarm: str) -> None:
     group, old = make_old(2)
-    cycle = start_cycle(group, launch_template_version=group.new_version(), batch=1, alarms=[name])
+    cycle = start_cycle(group, launch_template_version=group.new_version(), batch=1, alarms=[alarm])
     eventually(lambda: group.in_service() - old, "a new one is in service")
-    cloud.aws.put_alarm(name, "ALARM")
+    cloud.aws.put_alarm(alarm, "ALARM")
     state = cycle.waited()
     assert (state["result"], state["verdicts"], state["ended_by"]) == ("rolled back", [], "aws")
-    assert name in state["reason"]
+    assert alarm in state["reason"]
     eventually(lambda: len(group.in_service()) == len(group.states()) == 2, "two serve")
     assert {group.version_of(each) for each in group.in_service()} == {"1"}
 

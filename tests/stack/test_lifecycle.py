@@ -95,6 +95,9 @@ def test_events_that_come_twice_launch_one_job_and_remove_once(
         assert sum(each.messages for each in runs) >= 4, f"{function} saw each event twice"
     assert len(tower.jobs(name)) == 1
     assert len({life.id for life in tower.host_lives() if life.inventory == name}) == 2
+    for rule, queue in (("launch", "LaunchQueue"), ("terminate", "TerminateQueue")):
+        events.remove_targets(Rule=rule, Ids=[queue])
+        events.delete_rule(Name=rule)
 
 
 def test_a_copy_of_an_event_that_comes_late_finds_the_job(

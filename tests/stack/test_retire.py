@@ -137,6 +137,8 @@ def test_an_event_that_comes_again_retires_once(make_group: MakeGroup, cloud: Cl
     eventually(lambda: cloud.in_flight() == 0, "the second copies are worked off")
     assert ran_on(tower, retire) == Counter(before)
     assert [job.status for job in tower.jobs(retire) if job.hosts] == ["successful"] * len(tower.jobs(retire))
+    events.remove_targets(Rule="copy-terminations", Ids=["copies"])
+    events.delete_rule(Name="copy-terminations")
 
 
 def test_a_run_of_reconcile_starts_no_second_job_and_ends_no_wait(
