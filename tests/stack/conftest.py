@@ -31,6 +31,7 @@ from lab.cloud import (
 from lab.cycles import draining_target_group
 from lab.ear import Ear
 from lab.invariants import broken_invariants
+from lab.leftovers import left_behind, remove_hosts
 from lab.tower.embedded import Tower
 
 ADDRESS_POOL = "127.77.0.0/24"  # on this machine, so that tcp and http checks reach listeners of the tests
@@ -181,6 +182,7 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
     tower.add_inventory(name)
     tower.add_job_template(name, name)
     cloud.runs.clear()
+    left_before = left_behind(cloud)
     groups: list[Group] = []
     unheard_of: list[str] = []
 
@@ -207,12 +209,17 @@ def make_group(cloud: Cloud, tower: Tower, name: str) -> Iterator[Callable[..., 
         return groups[-1]
 
     yield make
-    _end_groups(cloud, groups, unheard_of)
+    _end_groups(cloud, groups, unheard_of, left_before)
 
 
-def _end_groups(cloud: Cloud, groups: Sequence[Group], unheard_of: Sequence[str]) -> None:
-    """Waits for the end of every action, holds what was recorded to the invariants, and deletes the groups."""
+def _end_groups(cloud: Cloud, groups: Sequence[Group], unheard_of: Sequence[str], left_before: Sequence[str]) -> None:
+    """Waits for the end of every action, holds what was recorded to the invariants, and deletes the groups.
+
+    Fails, too, if the test leaves behind what could change what the next one sees, and was not there before it.
+    """
     cloud.aws.end_faults()
+    cloud.tower.come_back()
+    cloud.tower.heal_hosts()
     eventually(lambda: not any(each.states() for each in groups if not each.exists()), "what a test deleted is gone")
     try:
         broken = _broken_at_rest(cloud, [group.name for group in groups], unheard_of)
@@ -223,6 +230,10 @@ def _end_groups(cloud: Cloud, groups: Sequence[Group], unheard_of: Sequence[str]
                 group.delete()
         eventually(lambda: not any(group.states() for group in groups), "the groups are gone")
         eventually(lambda: cloud.in_flight() == 0, "the last terminations are worked off")
+        names = [group.name for group in groups]
+        left = [each for each in left_behind(cloud, names) if each not in left_before]
+        remove_hosts(cloud, names)  # a test that failed leaves some, on which others would fail
+    assert not left, "\n".join(left)
 
 
 def _broken_at_rest(cloud: Cloud, groups: Sequence[str], unheard_of: Sequence[str]) -> list[str]:

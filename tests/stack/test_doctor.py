@@ -28,6 +28,7 @@ from cryptography.x509.oid import NameOID
 
 from lab.chef import ChefServer
 from lab.cloud import ACCOUNT, HOOK_PREFIX, REGION, REPOSITORY, STACK, TOPIC, Cloud, DoctorFailed, Group, eventually
+from lab.leftovers import left_behind
 from lab.tower.embedded import Tower
 from rollcall import __version__
 
@@ -146,6 +147,8 @@ def planted(cloud: Cloud, chef_at: tuple[ChefServer, str]) -> Iterator[Planted]:
     if group.exists():
         group.delete()
     eventually(lambda: not group.states(), "the group is gone")
+    left = left_behind(cloud)
+    assert not left, "\n".join(left)
 
 
 def findings(answer: Json) -> dict[str, Json]:

@@ -741,6 +741,47 @@ def test_calls_of_a_denied_action_are_refused_for_good_to_functions(lab: Lab) ->
     eventually(lambda: function.said() == [outcomes, [None] * 12])
 
 
+def test_what_a_test_bent_is_named_until_its_faults_end(lab: Lab) -> None:
+    ec2, group, function = lab.aws.client("ec2"), lab.group(desired=1), lab.function("say()")
+    (instance,) = group.await_members("InService")
+    assert lab.aws.bent() == {}
+    lab.aws.deny("ec2:DescribeInstances")
+    lab.aws.throttle("ec2:DescribeImages")
+    lab.aws.kill(function.name, "ec2:RunInstances", 1)
+    lab.aws.refuse_call("ec2:StopInstances", "Unsupported")
+    lab.aws.rights.watch(function.name)
+    lab.aws.drop_events(LAUNCH_EVENT)
+    lab.aws.hide(instance)
+    lab.aws.force_state(instance, "Standby")
+    lab.aws.answer_stale(instance_id=instance)
+    lab.aws.refuse_launches(group.name, "None is launched.")
+    lab.aws.lack("iam:PassRole")
+    lab.aws.rule_refreshes(retry_seconds=1)
+    lab.aws.refuse_refresh_call("StartInstanceRefresh", "LimitExceeded")
+    lab.aws.images.take(image=5)
+    lab.aws.images.fail("the volume was lost")
+    lab.aws.images.fail_checks()
+    ec2.enable_ebs_encryption_by_default()
+    assert lab.aws.bent() == {
+        "calls of functions": ["ec2:DescribeImages", "ec2:DescribeInstances", "ec2:RunInstances", "ec2:StopInstances"],
+        "functions that are watched": [function.name],
+        "events": [LAUNCH_EVENT],
+        "instances that are hidden": [instance],
+        "lifecycle states": [instance],
+        "answers to lifecycle actions": True,
+        "launches": True,
+        "permissions": ["iam:PassRole"],
+        "rules of refreshes": True,
+        "calls about refreshes": ["StartInstanceRefresh"],
+        "images": ["pace", "images", "status checks"],
+        "encryption by default": [True, ""],
+    }
+    lab.aws.end_faults()
+    assert lab.aws.bent().keys() == {"encryption by default"}
+    ec2.disable_ebs_encryption_by_default()
+    assert lab.aws.bent() == {}
+
+
 # Schedules.
 
 

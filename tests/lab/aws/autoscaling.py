@@ -252,6 +252,10 @@ class Engine:
             instance.forced = state
         return instance is not None
 
+    def forced(self) -> list[str]:
+        """Return the instances of which the API shows another state than theirs."""
+        return [instance_id for instance_id, instance in self._instances.items() if instance.forced is not None]
+
     def force_none(self) -> None:
         """Let the API show the state of every instance as it is."""
         for instance in self._instances.values():

@@ -113,6 +113,11 @@ class Calls:
         self._deaths.clear()
         self._refused.clear()
 
+    def faults(self) -> list[str]:
+        """Return the actions that calls are refused of, or are a function's last or unheard, because a test says so."""
+        left = [action for action, refused in self._refused.items() if refused.calls > 0]
+        return sorted({*self._denials, *self._throttles, *self._deaths, *left})
+
     def throttle(self, action: str | None, every: int) -> None:
         """Refuse each `every`-th call of an action from now on; None refuses none of any action."""
         if action is None:

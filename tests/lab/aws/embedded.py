@@ -429,6 +429,14 @@ class EmbeddedAws:
         self.rights.leave()
         self.rule_refreshes()
 
+    def bent(self) -> dict[str, Any]:
+        """Return what a test bent and did not put right, by what it is about; empty where nothing is.
+
+        What `end_faults` ends, and the account's default encryption of volumes.
+        """
+        found: dict[str, Any] = self._control("GET", "bent")
+        return found
+
     def function_log(self, function_name: str) -> str:
         """Return what a function has logged, as far as its invocations have ended."""
         function = self.client("lambda").get_function_configuration(FunctionName=function_name)

@@ -50,6 +50,16 @@ class ImageControl:
         self.fail(None)
         self.outside.failures.clear()
 
+    def faults(self) -> list[str]:
+        """Return what a test bends: "pace", "images", "status checks"."""
+        failures = self.outside.failures
+        bent = {
+            "pace": self.images.pace != Pace(),
+            "images": self.images.failing is not None,
+            "status checks": bool(failures.impaired or failures.slow),
+        }
+        return [name for name, is_bent in bent.items() if is_bent]
+
     def seed_images(self, given: list[Record]) -> None:
         """Let there be these images: `record` as DescribeImages shows it, `snapshots`, and `tags` of all of them."""
         for each in given:

@@ -40,6 +40,10 @@ class LaunchLimits:
         self._most.clear()
         self._words.clear()
 
+    def any(self) -> bool:
+        """Whether a test keeps any group from launching."""
+        return bool(self._most or self._words)
+
     def free(self, subnet: str, pool: int, used: Callable[[str], int]) -> int:
         """Return the free addresses of a subnet. pool: those of all subnets together. used: those of one."""
         most = self._most.get(subnet)

@@ -566,6 +566,11 @@ def hide_instances(instance_ids: Iterable[str]) -> None:
     hidden.update(instance_ids)
 
 
+def hidden_instances() -> list[str]:
+    """Return the instances that DescribeInstances leaves out."""
+    return sorted(hidden)
+
+
 def target_group(arn: str) -> Record | None:
     """Return a load balancer's target group: its `TargetType`, `Port` and the rest."""
     found: Record | None = alb._tgs.get(arn)
@@ -633,6 +638,11 @@ def drop_events(detail_types: Iterable[str]) -> None:
     """Swallow events with these detail types, and deliver all others, from now on."""
     dropped.clear()
     dropped.update(detail_types)
+
+
+def dropped_events() -> list[str]:
+    """Return the detail types of the events that are swallowed."""
+    return sorted(dropped)
 
 
 def fire_schedule(name: str) -> bool:

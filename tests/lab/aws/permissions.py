@@ -24,6 +24,11 @@ class Permissions:
             raise ValueError(f"{', '.join(sorted(lacking - KNOWN))} is never asked for")
         self._lacking = lacking
 
+    @property
+    def lacking(self) -> frozenset[str]:
+        """What callers lack."""
+        return self._lacking
+
     def lacking_to_launch(self, data: Record, *, tags: bool = False) -> str:
         """Return a permission that is lacking to launch from launch template data, "" if none is.
 

@@ -64,6 +64,10 @@ class Rights:
         """Judge no calls any more."""
         self._watched.clear()
 
+    def watched(self) -> list[str]:
+        """Return the names of the functions whose calls are judged."""
+        return [each.name for each in self._watched.values()]
+
     def uses(self) -> dict[str, list[Use]]:
         """Return what functions that are watched have used, or would have, by their names."""
         return {each.name: list(each.uses) for each in self._watched.values()}

@@ -28,6 +28,7 @@ from lab.aws.autoscaling import GROUP_TAG, Engine
 from lab.aws.autoscaling_api import Api
 from lab.aws.calls import TRACE_HEADER, Calls
 from lab.aws.control import CONTROL, TRANSITIONS, FoundTarget
+from lab.aws.default_encryption import setting as default_encryption
 from lab.aws.ec2_errors import Refused
 from lab.aws.event_source import EventSources
 from lab.aws.image_api import ImageApi
@@ -254,6 +255,26 @@ def _fire_schedule(_: Parts, name: Any) -> None:
         raise _ControlRefused(404)
 
 
+def _bent(parts: Parts) -> dict[str, Any]:
+    """What is not as it is where no test says anything, by what it is about."""
+    encryption = default_encryption()
+    found = {
+        "calls of functions": parts.calls.faults(),
+        "functions that are watched": parts.rights.watched(),
+        "events": aws_ministack.dropped_events(),
+        "instances that are hidden": aws_ministack.hidden_instances(),
+        "lifecycle states": parts.engine.forced(),
+        "answers to lifecycle actions": parts.stale.any(),
+        "launches": parts.engine.limits.any(),
+        "permissions": sorted(parts.permissions.lacking),
+        "rules of refreshes": parts.engine.refreshes.rules != Rules(),
+        "calls about refreshes": [name for name, (_, calls) in parts.refreshes.refusals.items() if calls],
+        "images": parts.images.faults(),
+        "encryption by default": [encryption.is_on, encryption.key] if encryption.is_on or encryption.key else [],
+    }
+    return {name: each for name, each in found.items() if each}
+
+
 SHOWN: dict[str, Callable[[Parts], Any]] = {
     "states": lambda parts: parts.engine.states(),
     "timeouts": lambda parts: [asdict(each) for each in parts.engine.timeouts],
@@ -265,6 +286,7 @@ SHOWN: dict[str, Callable[[Parts], Any]] = {
     },
     "calls": lambda parts: parts.calls.counts,
     "messages": lambda _: aws_ministack.messages(),
+    "bent": _bent,
     "launched-outside": lambda parts: parts.images.outside.launched(),
     "reboots": lambda parts: parts.images.images.reboots,
     "used-rights": lambda parts: {name: [asdict(each) for each in uses] for name, uses in parts.rights.uses().items()},

@@ -50,6 +50,10 @@ class StaleAnswers:
         """Refuse none any more."""
         self._refusals.clear()
 
+    def any(self) -> bool:
+        """Whether a test said of any that they are refused."""
+        return bool(self._refusals)
+
     def concerns(self, action: Action, now: float) -> bool:
         """Count a call about an action that is open, and return whether it is to be refused."""
         for refusals in self._refusals:

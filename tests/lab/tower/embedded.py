@@ -32,6 +32,8 @@ from lab.tower.jobs import Behaviour, HostMatch, JobEngine, Launch
 from lab.tower.plays import Playbook
 from lab.tower.server import HANGING, Front, Latency, Refusal, RequestRecord, Traffic, serving
 from lab.tower.world import (
+    BULK_CREATE_LIMIT,
+    BULK_DELETE_LIMIT,
     OPERATOR,
     Backup,
     Group,
@@ -186,6 +188,7 @@ class Tower:
         self._world.create_token(token, self._world.admin)
         self._traffic = Traffic()
         self._away: tuple[float, int | None] | None = None
+        self._made_with_capacity = capacity
         self.date: str | None = None  # the Date of every answer instead of Tower's time; empty: none has one
         self.token = token
         self.api_root = api_root
@@ -576,6 +579,23 @@ class Tower:
         with self._lock:
             self._away = None
         self._traffic.refuse(None)
+
+    def bent(self) -> list[str]:
+        """What a test bent and did not put right, of what holds for all inventories and templates."""
+        world = self._world
+        bent = {
+            "away": self._away_status() is not None,
+            "requests are refused": self._traffic.refuses(),
+            "date": self.date is not None,
+            "clock": world.clock_skew != 0,
+            "capacity": self.capacity != self._made_with_capacity,
+            "bulk calls": self.no_bulk or self.bulk_limits != (BULK_CREATE_LIMIT, BULK_DELETE_LIMIT),
+            "bodies": self.longest_body is not None,
+            "licence": world.license_hosts is not None,
+            "races": world.race,
+            "ends of the next jobs": bool(self._behaviour.next_ends),
+        }
+        return [what for what, is_bent in bent.items() if is_bent]
 
     @property
     def no_bulk(self) -> bool:

@@ -132,6 +132,10 @@ class Traffic:
         with self._lock:
             self._refusal = refusal
 
+    def refuses(self) -> bool:
+        """Whether any request may be refused."""
+        return self._refusal is not None
+
     def refused(self, method: str, path: str) -> int | None:
         """The status that a request is refused with, None where it is not."""
         with self._lock:
