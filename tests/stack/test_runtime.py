@@ -7,6 +7,7 @@ packages of this test environment. Here they have what Lambda has and no more: s
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import shutil
@@ -128,6 +129,35 @@ def test_a_built_function_is_done_with_an_instance_that_is_not_there(
     functions: dict[str, Runtime], function: str, name: str
 ) -> None:
     assert functions[function].invoke(sample(name)) == again()
+
+
+ENDS_ONCE = """
+import os, pathlib
+began = pathlib.Path(__file__).with_name("began")
+if not began.exists():
+    began.touch()
+    os._exit(1)
+
+def handler(event, context):
+    return {"heard": event}
+"""
+
+
+def test_an_event_is_given_again_where_the_functions_process_ended_before_it_took_it(
+    given: Path, tmp_path: Path
+) -> None:
+    function = tmp_path / "function"
+    function.mkdir()
+    (function / "app.py").write_text(ENDS_ONCE)
+    path, environment = [function, given], {"PATH": os.environ["PATH"]}
+    with Runtime(function, path, environment, tmp_path / "log") as runtime:
+        assert runtime.invoke({"number": 1}) == {"heard": {"number": 1}}
+    (function / "app.py").write_text("import os; os._exit(1)")
+    with (
+        Runtime(function, path, environment, tmp_path / "log") as runtime,
+        pytest.raises(AssertionError, match="ended before it took the event"),
+    ):
+        runtime.invoke({})
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
