@@ -52,7 +52,7 @@ class Bake(Execution):
             pages = client.get_paginator("list_executions").paginate(stateMachineArn=machine)
             return any(each["executionArn"] == cycle.arn for page in pages for each in page["executions"])
 
-        eventually(begun, "the image is rolled out", 120)
+        eventually(begun, "the image is rolled out")
         return cycle
 
     def age(self, seconds: float) -> None:

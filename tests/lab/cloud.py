@@ -46,12 +46,13 @@ OWN_HOOKS = {f"{HOOK_PREFIX}-{transition.lower()}": transition for transition in
 DEFAULT_RESULTS = {"LAUNCHING": "ABANDON", "TERMINATING": "CONTINUE"}
 OFTEN, SELDOM = 0.1, 1.0  # seconds from one time that a condition is asked to the next, and
 ASKED_SHARE = 0.05  # of the time it has been waited for, between these two
-SAM_TIMEOUT = 180  # seconds
+PATIENCE = 240.0  # seconds for a condition, on a machine with much else to do: only a failing test waits for so long
+SAM_TIMEOUT = 600  # seconds, on a machine on which others deploy at the same time
 # A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
 ENDED_BY_CTRL_C = (
     "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 )
-COMMAND_TIMEOUT = 120  # seconds
+COMMAND_TIMEOUT = 240  # seconds; a command may follow a cycle to its end
 SAM_STOP_TIMEOUT = 3  # seconds until an interrupted sam is killed
 REPOSITORY = Path(__file__).parents[2]
 LAYERS = ("CommonLayer", "ChefLayer")
@@ -694,10 +695,9 @@ def _end_session(leader: subprocess.Popen[str]) -> None:
         os.killpg(leader.pid, signal.SIGKILL)
 
 
-def eventually[T](condition: Any, what: str, timeout: float = 180.0) -> Any:
+def eventually[T](condition: Any, what: str, timeout: float = PATIENCE) -> Any:
     """The first true value of condition(), asked again and again; TimeoutError naming what was waited for.
 
-    The time is for a machine with much else to do: only a failing test waits for so long.
     What takes long is asked less often: each time costs what answers it, and what tests beside this one need, CPU.
     """
     began = time.monotonic()

@@ -49,7 +49,7 @@ def cycle_named(group: Group, key: str) -> Cycle:
 def at_size(group: Group, size: int) -> set[str]:
     """The group's instances once it has this size, and all are in service."""
     group.scale(size)
-    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service", 90)
+    eventually(lambda: len(group.states()) == len(group.in_service()) == size, f"{size} in service")
     return group.in_service()
 
 

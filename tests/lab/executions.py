@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from lab.cloud import Cloud, Group, Json
 
 KEYS = count(1)
-TIMEOUT = 120.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,16 @@ class Execution:
     @property
     def state(self) -> Json:
         """The state after the last task; empty before the first has ended."""
-        return next((each[self.kind] for each in self.outputs() if self.kind in each), {})
+        return next(iter(self._states()), {})
 
-    def waited(self, timeout: float = TIMEOUT) -> Json:
+    def _states(self) -> list[Json]:
+        """The state after each task that answers with one, the newest first."""
+        return [each[self.kind] for each in self.outputs() if self.kind in each]
+
+    def waited(self) -> Json:
         """The state at the end of the execution, waited for."""
         try:
-            eventually(lambda: self.status != "RUNNING", f"{self.arn} ends", timeout)
+            eventually(lambda: self.status != "RUNNING", f"{self.arn} ends")
         except TimeoutError as error:
             error.add_note(f"it is {self._in_words()}")
             raise
@@ -87,23 +90,22 @@ class Execution:
             failed += inside == step and event["type"] in ("TaskFailed", "LambdaFunctionFailed")
         return failed
 
-    def reaches(self, phase: str, timeout: float = TIMEOUT) -> Json:
+    def reaches(self, phase: str) -> Json:
         """The state once it is in this phase."""
-        return dict(eventually(lambda: (own := self.state).get("phase") == phase and own, phase, timeout))
+        return dict(eventually(lambda: (own := self.state).get("phase") == phase and own, phase))
 
     @property
     def name(self) -> str:
         """The execution's name."""
         return self.arn.rpartition(":")[2]
 
-    def seen(self, what: Callable[[Json], bool], words: str, timeout: float = TIMEOUT) -> Json:
-        """The state once this holds of it. words: what is waited for."""
-        return dict(eventually(lambda: (own := self.state) and what(own) and own, words, timeout))
+    def seen(self, what: Callable[[Json], bool], words: str) -> Json:
+        """The newest state that this holds of, once there is one. words: what is waited for."""
+        return dict(eventually(lambda: next(filter(what, self._states()), None), words))
 
     def phases(self) -> list[str]:
         """The phases that it went through so far, in order, as its tasks left it."""
-        states = [each[self.kind] for each in reversed(self.outputs()) if self.kind in each]
-        return [phase for phase, _ in groupby(each["phase"] for each in states)]
+        return [phase for phase, _ in groupby(each["phase"] for each in reversed(self._states()))]
 
     def history(self) -> list[str]:
         """The types of the execution's events, the oldest first."""

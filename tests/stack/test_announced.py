@@ -78,9 +78,9 @@ def test_trouble_is_announced_at_each_try_and_the_way_out_of_it_too(
     group = make_group()
     tower.refuse()
     group.scale(2)
-    eventually(lambda: len(ear.published(group, "Work Failed")) == 2, "both are reported as failed", timeout=120)
+    eventually(lambda: len(ear.published(group, "Work Failed")) == 2, "both are reported as failed")
     tower.come_back()
-    eventually(lambda: len(group.in_service()) == 2, "two in service", timeout=120)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
     eventually(lambda: ear.published(group, "Instance Ready").keys() == group.in_service(), "both are published")
     failed = [each["detail"] for each in ear.of(group) if each["detail-type"] == "Work Failed"]
     assert {each["instance_id"] for each in failed} == group.in_service()

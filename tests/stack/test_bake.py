@@ -45,7 +45,7 @@ def test_an_image_is_baked_tried_and_rolled_out_under_load_and_the_sixth_oldest_
     with cloud.traffic(group, arn) as traffic:
         old = at_size(group, 4)
         bake = start_bake(group)
-        state = bake.waited(240)
+        state = bake.waited()
         assert traffic.summary().failed == ()
     assert (state["result"], state["objections"]) == ("succeeded", []), state["reason"]
     assert not old & group.in_service()

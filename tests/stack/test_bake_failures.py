@@ -35,8 +35,6 @@ from rollcall.workflow.settling import SETTLE_AFTER, SETTLE_WITHIN
 
 type MakeGroup = Callable[..., Group]
 
-LONG = 240.0  # seconds for a bake that rolls out
-
 
 @pytest.fixture
 def make_baked(make_group: MakeGroup, tower: Tower) -> MakeGroup:
@@ -122,7 +120,7 @@ def test_a_roll_out_that_is_rolled_back_leaves_the_group_where_it_was_and_the_im
     group = make_baked()
     at_size(group, 1)
     tower.fail_host(hosts_of_version(group, "2"))
-    state = start_bake(group).waited(LONG)
+    state = start_bake(group).waited()
     assert state["result"] == "rolled back"
     assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back"]
     eventually(lambda: versions(group) == ["1"], "the group is back")
@@ -139,7 +137,7 @@ def test_a_roll_out_that_an_operator_rolls_back_is_said_to_be_rolled_back_by_han
     bake = start_bake(group)
     bake.rolls_out(group).reaches("waiting at a checkpoint")
     cloud.aws.client("autoscaling").rollback_instance_refresh(AutoScalingGroupName=group.name)
-    state = bake.waited(LONG)
+    state = bake.waited()
     assert (state["result"], state["cycle_result"]) == ("rolled back by hand", "rolled back")
     assert [tags_of(each)["rollcall:roll-out"] for each in images(group)] == ["rolled back by hand"]
     eventually(lambda: ear.details(group, "Image Failed"), "it is published")
@@ -251,7 +249,7 @@ def test_a_function_that_is_killed_makes_nothing_twice_and_leaves_no_builder(
     group = make_baked()
     cloud.aws.kill(cloud.function_name("BakeFunction"), f"ec2:{action}", 1, 3, after=after)
     bake = start_bake(group, roll_out=False)
-    state = bake.waited(LONG)
+    state = bake.waited()
     assert state["result"] == "baked", state["reason"]
     assert len(instances(group, "builder")) == len(instances(group, "smoke")) == 1
     assert [each["ImageId"] for each in images(group)] == [state["image_id"]]
@@ -266,7 +264,7 @@ def test_a_function_that_is_killed_as_it_moves_the_default_moves_it_all_the_same
     group = make_baked()
     group.use_version("$Default")
     cloud.aws.kill(cloud.function_name("BakeFunction"), "ec2:ModifyLaunchTemplate", 1, after=after)
-    state = start_bake(group, smoke="off", pin=True).waited(LONG)
+    state = start_bake(group, smoke="off", pin=True).waited()
     assert state["result"] == "succeeded", state["reason"]
     (template,) = cloud.aws.client("ec2").describe_launch_templates(LaunchTemplateIds=[group.launch_template_id()])[
         "LaunchTemplates"

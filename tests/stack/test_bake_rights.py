@@ -41,7 +41,6 @@ ROLE = "baked"  # and its instance profile
 PUBLIC = "ssm:/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64"
 BASE = "ami-0abcdef1234567890"
 GONE = "terminated"
-LONG = 240.0  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +72,7 @@ def cloud(built: Path, tmp_path_factory: pytest.TempPathFactory, key: dict[str, 
         )
         yield cloud
 
+
 @pytest.fixture
 def encrypt_by_default(cloud: Cloud, key: dict[str, str]) -> Iterator[Callable[[], None]]:
     """Lets the account encrypt volumes by default, with the key, from then until the test is over."""
@@ -85,7 +85,6 @@ def encrypt_by_default(cloud: Cloud, key: dict[str, str]) -> Iterator[Callable[[
     yield encrypt
     ec2.disable_ebs_encryption_by_default()
     ec2.reset_ebs_default_kms_key_id()
-
 
 
 @pytest.fixture
@@ -146,7 +145,7 @@ def occupy_the_next_address(tower: Tower, group: Group) -> None:
 def started_by_reconcile(group: Group) -> Bake:
     """A bake that a group's schedule asks for in this minute, in which the group was there already."""
     created = group.described()["CreatedTime"]
-    eventually(lambda: this_minute() > created, "the group is older than this minute", LONG)
+    eventually(lambda: this_minute() > created, "the group is older than this minute")
     moment = this_minute()
     group.tag({"bake": f"every=daily-{moment:%H:%M}"})
     group.cloud.reconcile(groups=[group.name], every=UPKEEP_AT_ONCE)
@@ -191,7 +190,7 @@ def test_what_the_function_may_do_is_what_it_does(
     cloud.rights.watch(FUNCTION, RECONCILE)
 
     def ends(bake: Bake, result: str) -> bool:
-        state = bake.waited(LONG)
+        state = bake.waited()
         assert cloud.rights.refused(FUNCTION) == []
         assert (state["result"], state["objections"]) == (result, []), state["reason"]
         return True

@@ -196,7 +196,7 @@ def test_what_chef_refuses_for_too_long_goes_on_with_an_alert_and_is_left_to_rec
     cloud.aws.drop_events(TERMINATED)  # else it would be tried until Chef lets it
     group.scale(1)
     (leaving,) = eventually(lambda: {each for each in before if waits(group, each)}, "one waits")
-    eventually(lambda: len(group.states()) == 1, "it is not waited for any longer", timeout=120)
+    eventually(lambda: len(group.states()) == 1, "it is not waited for any longer")
     assert chef.holds(leaving) == (True, False)
     [alert] = [line for line in cloud.log_lines("cleanup") if line.get("alert") and line["instance_id"] == leaving]
     assert "missing delete permission" in alert["message"]

@@ -32,7 +32,7 @@ def test_a_group_is_held_after_three_failed_jobs_until_its_playbook_is_fixed(
     alerted_once_each(cloud, group, "the last 3 jobs failed on every instance of its group")
     instances = ever_in(group)
     tower.break_template(name, broken=False)
-    eventually(lambda: len(group.in_service()) == 2, "in service once the playbook is fixed", timeout=120)
+    eventually(lambda: len(group.in_service()) == 2, "in service once the playbook is fixed")
     assert ever_in(group) == instances, "the group churned"
     alerted_once_each(cloud, group, "the last 3 jobs failed on every instance of its group")
 
@@ -53,7 +53,7 @@ def test_one_failed_job_of_ten_instances_is_enough_and_the_command_releases_the_
     tower.break_template(name, broken=False)
     assert cloud.rollcall("release", "--group", group.name).returncode == 0
     cloud.aws.end_idle_environments()
-    eventually(lambda: len(group.in_service()) == 10, "ten in service", timeout=120)
+    eventually(lambda: len(group.in_service()) == 10, "ten in service")
 
 
 def test_while_no_instance_is_reached_all_are_held_and_the_first_that_is_ends_it(
@@ -65,7 +65,7 @@ def test_while_no_instance_is_reached_all_are_held_and_the_first_that_is_ends_it
     eventually(lambda: len(cloud.alerts(group, words)) == 2, "two alerts")
     assert alerted_once_each(cloud, group, words) == ever_in(group)
     tower.heal_hosts()
-    eventually(lambda: len(group.in_service()) == 2, "two in service", timeout=120)
+    eventually(lambda: len(group.in_service()) == 2, "two in service")
     assert ever_in(group) == group.in_service(), "the group churned"
 
 
@@ -74,13 +74,13 @@ def test_a_host_of_another_group_that_is_reached_shows_that_the_dark_ones_are_to
 ) -> None:
     one = make_group("-one", size=1)
     eventually(one.in_service, "one in service")
-    other = make_group("-other", timeout="10")
+    other = make_group("-other", timeout="30")  # seconds, in which the other group's second is reached
     tower.dark_host(lambda host: other.name in host.groups)
     other.scale(2)
     dark = eventually(lambda: set(other.states()) if len(other.states()) == 2 else None, "two launched")
     one.scale(2)
     eventually(lambda: len(one.in_service()) == 2, "the second of the other group in service")
-    eventually(lambda: not dark & set(other.states()), "the dark ones are replaced", timeout=120)
+    eventually(lambda: not dark & set(other.states()), "the dark ones are replaced")
     assert not cloud.alerts(other, "no instance is reached")
     tower.heal_hosts()
-    eventually(lambda: len(other.in_service()) == 2, "two in service", timeout=120)
+    eventually(lambda: len(other.in_service()) == 2, "two in service")

@@ -35,7 +35,7 @@ def test_a_new_version_is_brought_once_to_a_group_that_asks_for_it_and_the_group
 ) -> None:
     group = make_group(cycle="on-new-version", traffic={"DefaultInstanceWarmup": 0})
     group.scale(1)
-    [old] = eventually(group.in_service, "an instance serves", 90)
+    [old] = eventually(group.in_service, "an instance serves")
     cloud.reconcile(groups=[group.name])
     assert cycles_of(group) == []  # it runs the latest
     version = group.new_version(InstanceType="t4g.medium")

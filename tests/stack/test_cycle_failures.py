@@ -195,7 +195,7 @@ def test_lost_events_are_made_up_for_by_reconcile_and_those_about_refreshes_by_n
         cloud.reconcile()
         return cycle.status != "RUNNING"
 
-    eventually(ended, "it ends", 120)
+    eventually(ended, "it ends")
     assert cycle.state["result"] == "succeeded"
     assert all_new(group, old, version)
 

@@ -227,14 +227,14 @@ def test_a_group_whose_types_aws_chooses_is_cycled_without_a_new_version_and_ref
 def test_a_warm_pool_is_replaced_too(make_group: MakeGroup, cloud: Cloud) -> None:
     group = make_group(warm_pool={"MinSize": 1, "MaxGroupPreparedCapacity": 2, "PoolState": "Stopped"}, traffic=AT_ONE)
     group.scale(1)
-    eventually(lambda: len(group.in_service()) == len(group.resting()) == 1, "one in service, one in the pool", 90)
+    eventually(lambda: len(group.in_service()) == len(group.resting()) == 1, "one in service, one in the pool")
     old = set(group.states())
     group.new_version(InstanceType="t4g.medium")
     state = succeeded(start_cycle(group, launch_template_version="2"))
     assert "its warm pool is replaced, too: 1 instances" in state["warnings"]
     assert state["plan"]["replaced"] == 2
     eventually(lambda: not set(group.states()) & old, "the old ones are gone")
-    eventually(lambda: len(group.in_service()) == len(group.resting()) == 1, "as before", 90)
+    eventually(lambda: len(group.in_service()) == len(group.resting()) == 1, "as before")
     [pooled] = cloud.pool_members(group.name)
     assert (versions(group), pooled["LaunchTemplate"]["Version"]) == (["2"], "2")
 

@@ -32,7 +32,7 @@ HOUR = 3600  # seconds
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LONG = 300  # seconds at a checkpoint, within which a test ends the cycle
 ATTACHED = "A cycle with this key is there already, and is running: this shows it, and starts none.\n"
-WARMUP = 5  # seconds, of which a cycle looks several times
+WARMUP = 10  # seconds, in which a cycle looks several times
 
 
 @pytest.fixture

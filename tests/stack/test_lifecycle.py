@@ -166,7 +166,7 @@ def test_an_instance_that_vanishes_without_a_hook_is_removed(make_group: MakeGro
 
 def test_hosts_leave_while_a_job_runs_on_their_inventory(make_group: MakeGroup, tower: Tower, name: str) -> None:
     tower.add_job_template(f"{name}-long", name)
-    tower.set_job_time(20, f"{name}-long")
+    tower.set_job_time(3600, f"{name}-long")
     group = make_group(size=2)
     eventually(lambda: len(group.in_service()) == 2, "both in service")
     running = tower.run_playbook(f"{name}-long", "all")
@@ -174,6 +174,7 @@ def test_hosts_leave_while_a_job_runs_on_their_inventory(make_group: MakeGroup, 
     eventually(lambda: not group.states(), "both are gone")
     assert tower.hosts(name) == []
     assert not next(job for job in tower.jobs(f"{name}-long") if job.id == running.id).final
+    tower.cancel_job(running.id)
 
 
 def test_a_server_without_bulk_calls_is_served_one_by_one(make_group: MakeGroup, tower: Tower, name: str) -> None:

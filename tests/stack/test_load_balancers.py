@@ -190,7 +190,7 @@ def heard(cloud: Cloud, name: str) -> Iterator[Callable[[], list[tuple[str, Json
 def test_a_watch_tells_when_an_instance_serves_and_when_no_more(
     make_group: MakeGroup, cloud: Cloud, name: str, arn: str, heard: Callable[[], list[tuple[str, Json]]]
 ) -> None:
-    group = make_group(gate="job elb", watch="30", traffic={"TargetGroupARNs": [arn]}, size=1)
+    group = make_group(gate="job elb", watch="300", traffic={"TargetGroupARNs": [arn]}, size=1)
     ((kind, first),) = eventually(heard, "the first event")
     (instance_id,) = group.states()
     assert kind == "Instance Serving"
@@ -206,6 +206,7 @@ def test_a_watch_tells_when_an_instance_serves_and_when_no_more(
     assert heard()[2][0] == "Instance Serving"
     measured = [line for line in cloud.metrics("gate") if "TimeToServing" in line and line["group"] == name]
     assert [line["TimeToServing"] for line in measured] == [[pytest.approx(first["seconds"], abs=0.1)]]
+    group.delete()  # or it would be watched until its time is over
 
 
 def test_a_watch_without_the_check_tells_at_its_end_who_never_served(

@@ -30,7 +30,7 @@ def restored_after(cloud: Cloud, tower: Tower, group: Group) -> Iterator[JobReco
 
 def serving_after_another_job(group: Group, tower: Tower) -> str:
     """The instance of the group, in service only since a job of its template that is there had ended on it."""
-    (instance_id,) = eventually(group.in_service, "another job provisioned it", timeout=120)
+    (instance_id,) = eventually(group.in_service, "another job provisioned it")
     (job,) = tower.jobs(group.name)
     assert job.hosts == {instance_id: "ok"}
     (entered,) = (each for each in group.transitions() if each.state == "InService")

@@ -125,7 +125,7 @@ def test_what_is_wrong_with_one_group_does_not_touch_another_and_goes_on_once_fi
     eventually(lambda: len(good.in_service()) == 2, "the good group serves")
     refusal(cloud, bad)
     bad.tag({"gate": "job"})
-    eventually(bad.in_service, "the fixed group serves", timeout=120)
+    eventually(bad.in_service, "the fixed group serves")
 
 
 def test_a_host_that_is_not_ours_is_not_taken_over(

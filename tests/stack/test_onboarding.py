@@ -48,7 +48,7 @@ def plain(cloud: Cloud, tower: Tower, name: str) -> Iterator[Group]:
     """
     tower.add_inventory(name)
     tower.add_job_template(name, name)
-    tower.set_job_time(5)  # as long as it takes to be seen on its way
+    tower.set_job_time(10)  # as long as it takes to be seen on its way
     group = cloud.create_group(name, {}, hooks=False)
     yield group
     group.delete()

@@ -22,8 +22,8 @@ def test_tower_away_for_a_while_churns_nothing_and_loses_nothing(
     group.scale(0)
     eventually(lambda: set(group.states().values()) == {"Terminating:Wait"}, "both are leaving")
     group.scale(1)
-    eventually(lambda: not leaving & group.states().keys(), "the two are gone", timeout=150)
-    eventually(group.in_service, "the new one serves", timeout=120)
+    eventually(lambda: not leaving & group.states().keys(), "the two are gone")
+    eventually(group.in_service, "the new one serves")
     assert len({each.instance_id for each in group.transitions()}) == 3
     assert {host.name for host in tower.hosts(name)} == group.in_service()
 
@@ -35,8 +35,8 @@ def test_a_tower_that_hangs_lets_no_hook_time_out(make_group: MakeGroup, tower: 
     group.scale(0)
     eventually(lambda: group.states() == {leaving: "Terminating:Wait"}, "leaving")
     group.scale(1)
-    eventually(lambda: leaving not in group.states(), "gone", timeout=150)
-    eventually(group.in_service, "the new one serves", timeout=120)
+    eventually(lambda: leaving not in group.states(), "gone")
+    eventually(group.in_service, "the new one serves")
     assert len({each.instance_id for each in group.transitions()}) == 2
 
 
@@ -71,7 +71,7 @@ def test_an_organization_without_room_lets_in_as_many_as_fit_and_the_rest_once_t
     eventually(lambda: refused() == waiting, "for the others the lack of room is logged")
     assert len(tower.hosts(full)) == 2
     tower.set_max_hosts(name, 0)
-    eventually(lambda: len(group.in_service()) == 5, "all serve", timeout=150)
+    eventually(lambda: len(group.in_service()) == 5, "all serve")
     assert {each.instance_id for each in group.transitions()} == group.in_service(), "none was abandoned"
 
 

@@ -95,7 +95,7 @@ def test_a_dead_letter_for_a_mistake_is_shown_in_words_and_provisioned_once_fixe
     assert (sent.returncode, sent.stderr) == (0, "")
     assert "1 sent back, 0 left" in sent.stdout
     assert not any(cloud.dead_letters().values())
-    eventually(lambda: group.in_service() == {instance_id}, "it is provisioned, and serves", timeout=120)
+    eventually(lambda: group.in_service() == {instance_id}, "it is provisioned, and serves")
     assert len(tower.jobs(name)) == 1
 
 

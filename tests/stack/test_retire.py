@@ -91,7 +91,7 @@ def test_a_job_that_never_ends_is_cancelled_and_no_hook_times_out_meanwhile(
     group = make_group(retire_job_template=retire, timeout="40")  # the hook's own heartbeat timeout is 30 s
     serving(group, 2)
     group.scale(0)
-    eventually(lambda: not group.states(), "gone", timeout=120)
+    eventually(lambda: not group.states(), "gone")
     (job,) = eventually(lambda: [job for job in tower.jobs(retire) if job.final], "the job ends too")
     assert job.status == "canceled"
     assert job.finished
@@ -188,7 +188,7 @@ def test_after_a_tower_that_was_away_the_job_still_comes_first(
     (leaving,) = serving(group, 1)
     tower.refuse(for_seconds=20)
     group.scale(0)
-    eventually(lambda: not group.states(), "gone", timeout=120)
+    eventually(lambda: not group.states(), "gone")
     (job,) = tower.jobs(retire)
     assert job.hosts == {leaving: "ok"}
     assert job.finished

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from signal import SIGINT
 from subprocess import PIPE
 from typing import Any
@@ -16,6 +17,8 @@ from lab.tower.embedded import Tower
 from rollcall.workflow.settling import SETTLE_AFTER
 
 type Json = dict[str, Any]
+
+LONG = 300  # seconds at a checkpoint, within which a test ends the cycle
 
 
 def status(cloud: Cloud, *arguments: str) -> Json:
@@ -33,19 +36,30 @@ def step_of(cloud: Cloud, group: Group, instance_id: str) -> Json:
     return next((each for each in found if each["instance"] == instance_id), {})
 
 
+@contextmanager
+def no_job_begins(tower: Tower) -> Iterator[None]:
+    """Jobs wait in Tower's queue until the block ends, however long a command takes."""
+    capacity = tower.capacity
+    tower.capacity = 0
+    try:
+        yield
+    finally:
+        tower.capacity = capacity
+
+
 @pytest.mark.story
 def test_status_follows_an_instance_and_changes_nothing(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower, name: str
 ) -> None:
     target_group = cloud.create_target_group("".join(each for each in name if each.isalnum())[-32:])
     cloud.aws.say_of_target(target_group, "unhealthy", "Target.FailedHealthChecks")
-    tower.set_job_time(30)  # longer than the command takes on a machine that has much else to do
-    group = make_group(
-        gate="job elb", on_failure="hold", timeout="5", traffic={"TargetGroupARNs": [target_group]}, size=1
-    )
-    (instance_id,) = eventually(group.states, "launched")
-    (job,) = eventually(lambda: tower.jobs(name), "its job")
-    waits = step_of(cloud, group, instance_id)
+    with no_job_begins(tower):
+        group = make_group(
+            gate="job elb", on_failure="hold", timeout="5", traffic={"TargetGroupARNs": [target_group]}, size=1
+        )
+        (instance_id,) = eventually(group.states, "launched")
+        (job,) = eventually(lambda: tower.jobs(name), "its job")
+        waits = step_of(cloud, group, instance_id)
     assert waits["step"] in ("job_wanted", "job_runs")
     assert (waits["state"], waits["job"]["id"]) == ("Pending:Wait", job.id)
     assert waits["job"]["url"] == f"{cloud.tower_url}/#/jobs/playbook/{job.id}/output"
@@ -73,7 +87,7 @@ def test_status_follows_an_instance_and_changes_nothing(
 def test_status_shows_a_cycle_and_what_it_has_pinned(make_group: Callable[..., Group], cloud: Cloud) -> None:
     group = make_group(traffic=AT_ONE | {"version": "$Default"})
     with_versions(group, 2)
-    slowly: Json = {"checkpoints": [50, 100], "checkpoint_seconds": 60}
+    slowly: Json = {"checkpoints": [50, 100], "checkpoint_seconds": LONG}
     cycle = start_cycle(group, launch_template_version="2", batch=1, pin=True, **slowly)
     cycle.reaches("waiting at a checkpoint")
     [shown] = status(cloud, group.name)["cycles"]
@@ -121,14 +135,10 @@ def test_a_watched_status_ends_with_ctrl_c(cloud: Cloud) -> None:
 def test_a_secret_that_holds_no_token_leaves_what_aws_shows(
     make_group: Callable[..., Group], cloud: Cloud, tower: Tower
 ) -> None:
-    capacity = tower.capacity
-    tower.capacity = 0  # no job begins meanwhile
-    try:
+    with no_job_begins(tower):
         group = make_group(size=1)
         (instance_id,) = eventually(group.states, "launched")
         done = cloud.rollcall("status", "--json", group.name, ROLLCALL_TOWER_TOKEN="wrong")
-    finally:
-        tower.capacity = capacity
     answer: Json = json.loads(done.stdout)
     assert (done.returncode, [each["what"] for each in answer["missing"]]) == (
         1,

@@ -257,8 +257,8 @@ def test_an_action_that_is_not_found_for_some_seconds_is_answered_when_it_is(
     group = make_group(size=1)
     if size == 0:
         serves(group)
-    cloud.aws.answer_stale(group=group.name, seconds=8)
     began = time.time()
+    cloud.aws.answer_stale(group=group.name, seconds=8)
     group.scale(size)
     if size:
         serves(group)

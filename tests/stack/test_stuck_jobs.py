@@ -25,7 +25,7 @@ def test_one_machine_on_which_a_job_hangs_does_not_hold_the_others(
     group.scale(3)
     eventually(lambda: [job.status for job in tower.jobs(name)][:1] == ["canceled"], "the job is cancelled")
     tower.heal_hosts()
-    eventually(lambda: len(group.in_service()) == 3, "all serve", timeout=120)
+    eventually(lambda: len(group.in_service()) == 3, "all serve")
     first, *others = tower.jobs(name)
     serving = group.in_service()
     assert [set(job.limit.split(",")) for job in (first, *others)] in (

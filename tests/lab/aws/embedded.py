@@ -41,11 +41,11 @@ __all__ = ["ACCOUNT", "OPEN_POLICY", "REGION", "EmbeddedAws", "Invocation", "Tar
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
-START_TIMEOUT = 30
-"""Seconds until the server has to answer."""
+START_TIMEOUT = 120
+"""Seconds until the server has to answer, on a machine where others begin too."""
 STOP_TIMEOUT = 10
 """Seconds until a server that has to stop is killed."""
-REQUEST_TIMEOUT = 10
+REQUEST_TIMEOUT = 60
 """Seconds for a request to the server's own paths."""
 CONNECTIONS = 4
 """Connections that are kept for requests to the server's own paths; more than these are closed after each."""

@@ -27,7 +27,7 @@ HANGING = -1  # away, in that requests are taken and not answered
 HANG_STEP = 0.1  # seconds between two looks whether the Tower is back
 TOO_MANY_REQUESTS = 429
 RETRY_AFTER = 1  # seconds that a 429 asks to wait
-START_TIMEOUT = 10.0  # seconds for the server to listen, and for it to end
+START_TIMEOUT = 60.0  # seconds for the server to listen, and for it to end
 
 
 @dataclass(frozen=True)
