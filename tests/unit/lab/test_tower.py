@@ -524,7 +524,8 @@ def test_a_request_is_recorded_from_its_arrival_to_its_answer(listen: None) -> N
         before = time.time()
         ping(url)
         (record,) = tower.requests()
-        assert before <= record.time < record.time + 0.2 <= record.ended <= time.time()
+        # The latency is counted by another clock than these times, so it may seem a millisecond shorter.
+        assert before <= record.time < record.time + 0.19 <= record.ended <= time.time()
 
 
 def ping(url: str) -> requests.Response:
