@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rollcall.domain.groups import Hook
 
-    from .scaling_group import LifecycleHook
+    from .lifecycle_hooks import LifecycleHook
 
 
 @dataclass(frozen=True)

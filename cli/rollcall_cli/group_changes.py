@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollcall.domain.shell_commands import command, set_tag_command
 
-from .scaling_group import LifecycleHook
+from .lifecycle_hooks import LifecycleHook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

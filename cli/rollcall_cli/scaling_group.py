@@ -1,8 +1,4 @@
-"""One Auto Scaling group as operators' commands read and change it: its tags, its hooks, and which instances wait.
-
-Hooks are read and put whole: PutLifecycleHook with a field left out may leave or reset it, so that every field that
-DescribeLifecycleHooks shows is sent again.
-"""
+"""One Auto Scaling group as operators' commands read and change it: its tags, its hooks, and which instances wait."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from rollcall.aws.auto_scaling import other_traffic_of, target_groups_of
 from rollcall.domain.actions import Result, Transition
 from rollcall.domain.membership import Membership, holds, will_hold
 
+from .lifecycle_hooks import read_hook
 from .running import NotRun, note_change
 from .stack import not_asked
 
@@ -23,51 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from .answerer import Answerer
+    from .lifecycle_hooks import LifecycleHook
 
 PREFIX = "rollcall:"  # of every tag that is Rollcall's
 NO_ACTION = "No active Lifecycle Action found"  # CompleteLifecycleAction, of what is answered or over
-
-
-@dataclass(frozen=True)
-class LifecycleHook:
-    """A lifecycle hook with all its fields. target, role, metadata: None where it has none."""
-
-    name: str
-    transition: Transition
-    heartbeat_timeout: int
-    default_result: Result
-    target: str | None = None
-    role: str | None = None
-    metadata: str | None = None
-
-    @property
-    def launching(self) -> bool:
-        """Whether it holds instances on their way into service."""
-        return self.transition == Transition.LAUNCHING
-
-    def arguments(self) -> dict[str, Any]:
-        """All of it as PutLifecycleHook names it, without the group."""
-        own = {"NotificationTargetARN": self.target, "RoleARN": self.role, "NotificationMetadata": self.metadata}
-        return {
-            "LifecycleHookName": self.name,
-            "LifecycleTransition": str(self.transition),
-            "HeartbeatTimeout": self.heartbeat_timeout,
-            "DefaultResult": str(self.default_result),
-            **{key: value for key, value in own.items() if value is not None},
-        }
-
-
-def read_hook(raw: Mapping[str, Any]) -> LifecycleHook:
-    """A hook as DescribeLifecycleHooks shows it."""
-    return LifecycleHook(
-        raw["LifecycleHookName"],
-        Transition(raw["LifecycleTransition"]),
-        raw["HeartbeatTimeout"],
-        Result(raw["DefaultResult"]),
-        raw.get("NotificationTargetARN") or None,
-        raw.get("RoleARN") or None,
-        raw.get("NotificationMetadata") or None,
-    )
 
 
 @dataclass(frozen=True)

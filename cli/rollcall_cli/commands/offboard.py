@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from rollcall_cli.answerer import Answerer
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import GroupState, LifecycleHook
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
+    from rollcall_cli.scaling_group import GroupState
 
 type Json = dict[str, Any]
 

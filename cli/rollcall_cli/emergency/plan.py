@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import GroupState, LifecycleHook
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
+    from rollcall_cli.scaling_group import GroupState
 
 HEARTBEAT_TIMEOUT = 30  # seconds, Auto Scaling's minimum: no instance that is missed waits for longer
 UNKNOWN = "unknown"  # since when an emergency is whose tag was set by hand and does not say

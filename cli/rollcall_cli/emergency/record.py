@@ -19,7 +19,7 @@ from rollcall.domain.actions import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rollcall_cli.scaling_group import LifecycleHook
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
 
 VALUE_MAX = 256  # characters of a tag's value
 DIGEST = 12  # hexadecimal digits in the place of a name, where the names are too long for a tag

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import GroupState, LifecycleHook, ScalingGroup
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
+    from rollcall_cli.scaling_group import GroupState, ScalingGroup
 
     from .letting_in import LettingIn
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import GroupState, LifecycleHook
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
+    from rollcall_cli.scaling_group import GroupState
 
 
 class ForWaiting(StrEnum):

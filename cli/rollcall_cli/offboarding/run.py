@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rollcall_cli.group_changes import Change
-    from rollcall_cli.scaling_group import GroupState, LifecycleHook, ScalingGroup
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
+    from rollcall_cli.scaling_group import GroupState, ScalingGroup
 
 ROUND_EVERY = 2.0  # seconds
 

@@ -20,7 +20,7 @@ from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group, OnFailure
 from rollcall.domain.settings import GATE_TAG, JOB_TAG, OPT_IN_TAG
 from rollcall_cli.group_changes import PutHook, SetTags, hook_in_words
-from rollcall_cli.scaling_group import LifecycleHook
+from rollcall_cli.lifecycle_hooks import LifecycleHook
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

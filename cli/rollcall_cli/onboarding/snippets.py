@@ -12,7 +12,7 @@ from rollcall_cli.group_changes import PutHook, SetTags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rollcall_cli.scaling_group import LifecycleHook
+    from rollcall_cli.lifecycle_hooks import LifecycleHook
 
     from .plan import SettingUp
 

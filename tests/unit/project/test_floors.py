@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-PACKAGE = ROOT / "layers" / "common" / "rollcall"
+SOURCES = {"rollcall": ROOT / "layers" / "common", "rollcall_cli": ROOT / "cli"}
+PACKAGE = SOURCES["rollcall"] / "rollcall"
 FLOORS = (  # from the ground up; a package imports from those below it and from itself, not from its neighbours
     ("domain",),
     ("aws", "http"),
@@ -28,7 +29,7 @@ FLOOR_OF = {package: floor for floor, packages in enumerate(FLOORS) for package 
 
 
 def imported(module: str, source: str) -> set[str]:
-    """The modules of Rollcall that a module imports, those for types and within functions included, by their names."""
+    """The modules of its own tree that a module imports, those for types and within functions included, by name."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -37,11 +38,11 @@ def imported(module: str, source: str) -> set[str]:
             within = module.split(".")[: -node.level] if node.level else []
             named = ".".join([*within, *([node.module] if node.module else [])])
             found |= {f"{named}.{each.name}" if is_package(named) else named for each in node.names}
-    return {each for each in found if each.split(".")[0] == "rollcall"} - {module}
+    return {each for each in found if each.split(".")[0] == module.split(".")[0]} - {module}
 
 
 def is_package(name: str) -> bool:
-    return (ROOT / "layers" / "common" / name.replace(".", "/")).is_dir()
+    return any((source / name.replace(".", "/")).is_dir() for source in SOURCES.values())
 
 
 def wrong_way(module: str, imports: str) -> str | None:
@@ -57,12 +58,12 @@ def wrong_way(module: str, imports: str) -> str | None:
     return f"{module} imports {imports}: {direction}"
 
 
-def arrows() -> dict[str, set[str]]:
-    """For each module what it imports of Rollcall."""
+def arrows(tree: str = "rollcall") -> dict[str, set[str]]:
+    """For each module of a tree what it imports of it."""
     modules = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted((SOURCES[tree] / tree).rglob("*.py")):
         if path.name != "__init__.py":
-            name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+            name = ".".join(path.relative_to(SOURCES[tree]).with_suffix("").parts)
             modules[name] = imported(name, path.read_text())
     return modules
 
@@ -73,8 +74,10 @@ def test_imports_run_downwards() -> None:
     ] == []
 
 
-def test_there_is_no_circle() -> None:
-    left = arrows()
+@pytest.mark.parametrize("tree", SOURCES)
+def test_there_is_no_circle(tree: str) -> None:
+    left = arrows(tree)
+    assert left
     while free := [module for module, others in left.items() if not others & left.keys()]:
         for module in free:
             del left[module]

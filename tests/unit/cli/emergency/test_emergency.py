@@ -14,8 +14,9 @@ from rollcall_cli.emergency.letting_in import LettingIn
 from rollcall_cli.emergency.plan import ending, missing, not_recorded
 from rollcall_cli.emergency.run import began_at, let_in, plan_beginning, restore
 from rollcall_cli.group_changes import DeleteTags, PutHook, SetTags
+from rollcall_cli.lifecycle_hooks import LifecycleHook
 from rollcall_cli.running import NotRun
-from rollcall_cli.scaling_group import LifecycleHook, ScalingGroup
+from rollcall_cli.scaling_group import ScalingGroup
 from unit.auto_scaling_world import World
 
 OURS = Answerer("ours", frozenset({"arn:aws:sqs:us-east-1:123456789012:launch"}))

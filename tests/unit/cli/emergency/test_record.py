@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rollcall.domain.actions import Result, Transition
 from rollcall_cli.emergency.record import VALUE_MAX, FormerHook, Record, TooLong, read_record, write_record
-from rollcall_cli.scaling_group import LifecycleHook
+from rollcall_cli.lifecycle_hooks import LifecycleHook
 
 MOMENT = "2026-11-21T10:00:00Z"
 TAG_VALUE = set(string.ascii_letters + string.digits + " +-=._:/@")  # what Auto Scaling takes in a tag's value

@@ -13,6 +13,7 @@ from rollcall.domain.errors import BadSettings
 from rollcall.domain.groups import Group, OnFailure
 from rollcall_cli.answerer import Answerer
 from rollcall_cli.group_changes import Change, PutHook, SetTags
+from rollcall_cli.lifecycle_hooks import LifecycleHook
 from rollcall_cli.onboarding.plan import (
     RunOptions,
     abandoning,
@@ -23,7 +24,7 @@ from rollcall_cli.onboarding.plan import (
     young_instances,
 )
 from rollcall_cli.onboarding.snippets import Form, snippet
-from rollcall_cli.scaling_group import GroupState, LifecycleHook
+from rollcall_cli.scaling_group import GroupState
 
 PLAIN = GroupState("web", {"team": "blue"}, {}, (), 0, 10, 1_800_000_000.0)
 OPTIONS = RunOptions("fleet", "provision", gate="job ec2", groups="web canary", timeout="900")
