@@ -25,6 +25,9 @@ from rollcall.domain.instances import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from rollcall.aws.instance_refreshes import Refresh
+
 DAY = 86_400.0
 NOW = 1_800_000_000.0
 TEMPLATE = "lt-1"
@@ -79,7 +82,7 @@ class FakeBakeAws(BakeAws):
     dies_at: the number of the changing call at which the function dies, from 1; before it is made, or after. refuses:
     what AWS refuses, as the calls' words begin. uses_by_now: of versions, when they are asked for alone; None for the
     same. change_meanwhile: what an operator does between that images are listed and that they are read again. hidden:
-    images that DescribeImages does not show yet. full: subnets in
+    images that DescribeImages does not show yet. refreshing: instance refreshes that go on, by group. full: subnets in
     which there is no room. launches: the parameters of RunInstances.
     """
 
@@ -87,6 +90,7 @@ class FakeBakeAws(BakeAws):
         self.known = {each.id: each for each in images}
         self.made_versions = {each.number: each for each in versions}
         self.groups: dict[str, GroupDetails] = {}
+        self.refreshing: dict[str, Refresh] = {}
         self.found_uses = Uses({}, {})
         self.asked_uses: list[str] = []
         self.uses_by_now: Uses | None = None
@@ -122,6 +126,9 @@ class FakeBakeAws(BakeAws):
 
     def details(self, name: str) -> GroupDetails | None:
         return self.groups.get(name)
+
+    def active(self, group: str) -> Refresh | None:
+        return self.refreshing.get(group)
 
     def image(self, image_id: str) -> Image | None:
         return None if image_id in self.hidden else self.known.get(image_id)

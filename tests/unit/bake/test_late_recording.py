@@ -9,11 +9,14 @@ import pytest
 from rollcall.aws.execution_history import ExecutionStatus
 from rollcall.aws.group_details import MemberDetails
 from rollcall.aws.images import Image
+from rollcall.aws.instance_refreshes import Refresh
+from rollcall.bake.invocation import retire_event, retire_others_event
 from rollcall.bake.kept import default_target, kept_versions
+from rollcall.bake.late_recording import REMEMBERED
 from rollcall.bake.news import BakeEvent
 from rollcall.bake.retention import is_good
-from rollcall.bake.state import BakeResult
-from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_GROUP, BAKE_ID, ROLL_OUT
+from rollcall.bake.state import BakeResult, Phase
+from rollcall.domain.bake_tags import BAKE_EXECUTION, BAKE_GROUP, BAKE_ID, ROLL_OUT, VERSION
 from rollcall.domain.errors import AwsDenied
 from rollcall.workflow.settling import SETTLE_WITHIN
 
@@ -85,18 +88,37 @@ def test_what_a_cycle_came_to_after_its_bake_was_over_is_tagged_and_published_on
         ends,
         tag.removesuffix(" by hand"),
     )
-    assert (news.state.ended, news.image) == (bake.clock.now, bake.state["image_id"])
+    assert (news.state.phase, news.state.ended) == (Phase.ENDED, bake.clock.now)
+    assert news.image == bake.state["image_id"]
     assert news.state.reason.startswith(f"the roll-out of image {bake.state['image_id']} as version 2 ended as ")
+    assert news.state.phase_since == bake.clock.now
+    image, snapshots = news.image, " ".join(bake.state["snapshots"])
+    assert bake.aws.changes[-1] == f"tag {image} {snapshots} {{'rollcall:roll-out': '{tag}'}}"
     assert answer.state.retained[0].endswith(f"is tagged late with how its roll-out went: {tag}")
     assert recorded(bake) == []
+
+
+def test_of_a_cycle_that_was_stopped_it_is_published_which_it_was() -> None:
+    bake = stopped()
+    ended_as(bake, "", "TIMED_OUT")
+    [answer] = recorded(bake)
+    assert answer.news[0].state.reason.endswith(f"cancelled ({cycle_of(bake)}): its execution ran out of time")
 
 
 def test_a_roll_out_that_went_well_is_tagged_and_as_of_any_such_nothing_is_published() -> None:
     bake = stopped(pin=True)
     ended_as(bake, "succeeded", "SUCCEEDED")
+    runs_of(bake, "2", "2")
     [answer] = recorded(bake)
-    assert (roll_out(bake), answer.news) == ("succeeded", ())
+    assert (roll_out(bake), answer.news, answer.state.warnings) == ("succeeded", (), ())
     assert bake.aws.made_versions["2"].is_default
+
+
+def runs_of(bake: BakeWorld, *versions: str, others: int = 0) -> None:
+    """The group's instances run these versions. others: instances of another template beside them."""
+    members = [MemberDetails(f"i-{place}", "InService", "lt-1", each) for place, each in enumerate(versions)]
+    members += [MemberDetails(f"i-other-{place}", "InService", "lt-2", "7") for place in range(others)]
+    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(members=tuple(members))
 
 
 def test_after_one_that_failed_the_default_version_that_the_bake_moved_moves_back() -> None:
@@ -107,18 +129,30 @@ def test_after_one_that_failed_the_default_version_that_the_bake_moved_moves_bac
     assert answer.state.warnings == ()
 
 
-@pytest.mark.parametrize(("versions", "stays"), [(("2", "2"), True), (("2", "1"), False)])
+@pytest.mark.parametrize(
+    ("versions", "others", "stays"), [(("2", "2"), 0, True), (("2", "2"), 1, True), (("2", "1"), 0, False)]
+)
 def test_the_default_version_stays_where_all_of_the_group_runs_it_for_an_operator_may_have_rolled_it_out_since(
-    versions: tuple[str, ...], stays: bool
+    versions: tuple[str, ...], others: int, stays: bool
 ) -> None:
     bake = stopped(pin=True)
     ended_as(bake, "failed")
-    members = tuple(MemberDetails(f"i-{place}", "InService", "lt-1", each) for place, each in enumerate(versions))
-    bake.aws.groups["web"] = bake.aws.groups["web"]._replace(members=members)
+    runs_of(bake, *versions, others=others)
     [answer] = recorded(bake)
     assert bake.aws.made_versions["2"].is_default is stays
     assert [each.startswith("the default version of lt-1 stays 2") for each in answer.state.warnings] == [True] * stays
     assert len(answer.news) == 1
+
+
+@pytest.mark.parametrize("runs", ["1", "2"])
+def test_a_default_version_that_the_bake_did_not_move_stays_and_nothing_is_said_of_it(runs: str) -> None:
+    bake = stopped(pin=True)
+    bake.history.known[EXECUTION] = {"bake": {**bake.state, "default_before": ""}}
+    ended_as(bake, "failed")
+    runs_of(bake, runs)
+    [answer] = recorded(bake)
+    assert bake.aws.made_versions["2"].is_default
+    assert (answer.state.warnings, answer.news[0].state.warnings) == ((), tuple(bake.state["warnings"]))
 
 
 def _cycle_goes_on(bake: BakeWorld) -> None:
@@ -137,7 +171,54 @@ def _another_bake_runs(bake: BakeWorld) -> None:
     bake.running = ["web-bake-2"]
 
 
-@pytest.mark.parametrize("state", [_cycle_goes_on, _bake_goes_on, _may_be_settled, _another_bake_runs])
+def _a_cycle_runs(bake: BakeWorld) -> None:
+    bake.cycles = ["web-1234abcd-v7"]
+
+
+def _operator_refreshes(bake: BakeWorld) -> None:
+    bake.aws.refreshing["web"] = Refresh("r-1", "InProgress")
+
+
+def _has_no_version_yet(bake: BakeWorld) -> None:
+    _tags_of(bake).pop(VERSION)
+
+
+def _names_no_execution(bake: BakeWorld) -> None:
+    _tags_of(bake).pop(BAKE_EXECUTION)
+
+
+def _stack_cycles_no_more(bake: BakeWorld) -> None:
+    bake.bake = bake.bake._replace(cycle_machine="", cycles=False)
+
+
+def _is_of_another_machine(bake: BakeWorld) -> None:
+    bake.history.ended.clear()
+    own = bake.aws.known[bake.state["image_id"]]
+    bake.aws.known[own.id] = own._replace(created=bake.clock.now - REMEMBERED + 1)
+
+
+def _tags_of(bake: BakeWorld) -> dict[str, str]:
+    own = bake.aws.known[bake.state["image_id"]]
+    tags = dict(own.tags)
+    bake.aws.known[own.id] = own._replace(tags=tags)
+    return tags
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        _cycle_goes_on,
+        _bake_goes_on,
+        _may_be_settled,
+        _another_bake_runs,
+        _a_cycle_runs,
+        _operator_refreshes,
+        _has_no_version_yet,
+        _names_no_execution,
+        _is_of_another_machine,
+        _stack_cycles_no_more,
+    ],
+)
 def test_nothing_is_recorded_while_something_goes_on_or_an_event_may_still_settle_the_bake(state: Any) -> None:
     bake = stopped(pin=True)
     ended_as(bake, "failed")
@@ -179,6 +260,8 @@ def test_what_step_functions_does_not_know_any_more_is_unknown_and_neither_good_
         bake.history.known[EXECUTION] = {"bake": {**bake.state, "bake_id": "0123456789ab"}}
     else:
         bake.history.ended.clear()
+        own = bake.aws.known[bake.state["image_id"]]
+        bake.aws.known[own.id] = own._replace(created=bake.clock.now - REMEMBERED)
     [answer] = recorded(bake)
     assert (roll_out(bake), answer.news) == ("unknown", ())
     image = bake.aws.known[bake.state["image_id"]]
@@ -227,6 +310,11 @@ def test_retention_by_hand_records_nothing() -> None:
     assert bake.run().record_late("web", None) == []
     assert len(bake.run().retire_others(None)) == 0
     assert roll_out(bake) is None
+
+
+def test_what_reconcile_sends_says_which_bakes_have_ended_for_long_enough() -> None:
+    assert retire_event("web", ended_before=7.9)["ended_before"] == 7
+    assert retire_others_event(7.9)["ended_before"] == 7
 
 
 def test_an_image_says_which_execution_made_it() -> None:

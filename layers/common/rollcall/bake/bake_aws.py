@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rollcall.aws.builders import Builders
 from rollcall.aws.group_details import GroupReader
+from rollcall.aws.instance_refreshes import InstanceRefreshes
 from rollcall.aws.launch_templates import LaunchTemplates
 from rollcall.aws.template_users import TemplateUsers
 
 
-class BakeAws(Builders, TemplateUsers, GroupReader, LaunchTemplates):
-    """Instances of bakes, images, groups and launch templates of one account and Region, and what uses these."""
+class BakeAws(Builders, TemplateUsers, GroupReader, LaunchTemplates, InstanceRefreshes):
+    """Instances of bakes, images, groups, their refreshes and launch templates of one account, and what uses these."""

@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from .news import BakeAnswer, BakeNews
     from .recording import Recording, RollOut
 
+REMEMBERED = 90 * 86400.0  # seconds from its end in which Step Functions knows an execution (quotas)
+
 
 class LateRecording:
     """Records roll-outs. machine: the ARN of the state machine Bake. clock: epoch seconds.
 
-    at_work: names the bakes and cycles of a group that run.
+    at_work: names the bakes and cycles of a group that run; an operator's own instance refresh is at work, too.
     """
 
     def __init__(
@@ -61,8 +63,8 @@ class LateRecording:
         at before the first image.
         """
         made = self._aws.images_made_for(group)
-        images = [each for each in made if VERSION in each.tags and ROLL_OUT not in each.tags]
-        if not images or self._at_work(group):
+        images = [each for each in made if _is_left(each)]
+        if not images or self._at_work(group) or self._aws.active(group):
             return []
         return [answer for each in images if (answer := self._recorded(group, each, ended_before))]
 
@@ -73,10 +75,15 @@ class LateRecording:
             return _noted(group, warning=f"how the roll-out of image {image.id} went could not be recorded: {error}")
 
     def _record(self, group: str, image: Image, ended_before: float) -> BakeAnswer | None:
-        """None for an image whose bake or cycle goes on, or whose bake an event may still settle."""
-        execution = execution_arn(self._machine, image.tags.get(BAKE_EXECUTION, ""))
+        """None for an image whose bake or cycle goes on, or whose bake an event may still settle.
+
+        Nor is anything said of one whose bake is not known, and cannot be forgotten yet: it is of another machine.
+        """
+        execution = execution_arn(self._machine, image.tags[BAKE_EXECUTION])
         bake = self._history.status(execution)
         if bake is not None and (bake.status == RUNNING or bake.at >= ended_before):
+            return None
+        if bake is None and self._clock() - image.created < REMEMBERED:
             return None
         last = ((self._history.last_output(execution) if bake else None) or {}).get("bake") or {}
         if last.get("bake_id") != image.tags[BAKE_ID]:  # it is forgotten, and the name may be another's by now
@@ -119,6 +126,11 @@ class LateRecording:
     ) -> BakeAnswer:
         self._aws.tag_resources((image.id, *image.snapshots), {ROLL_OUT: outcome.value})
         return _noted(group, f"image {image.id} is tagged late with how its roll-out went: {outcome}", warning, news)
+
+
+def _is_left(image: Image) -> bool:
+    """Whether nobody recorded how its roll-out went. One that does not name its execution is an earlier release's."""
+    return VERSION in image.tags and ROLL_OUT not in image.tags and bool(image.tags.get(BAKE_EXECUTION))
 
 
 def _noted(group: str, line: str = "", warning: str = "", news: tuple[BakeNews, ...] = ()) -> BakeAnswer:

@@ -168,11 +168,15 @@ class Recording:
         return concluded(state, rolled_out)
 
     def late_roll_out(self, state: BakeState) -> RollOut | None:
-        """How the cycle of a bake ended that did not see its end; None while it goes on. Changes nothing.
+        """How the cycle of a bake ended that did not see its end. Changes nothing.
+
+        None while it goes on, and in a stack that cycles groups no more, which may not read it.
 
         Step Functions still knows the bake's execution, so it knows the cycle's, which ended later, if there was one.
         Raises what AWS fails at.
         """
+        if not self._machine:
+            return None
         found = self._history.status(self._execution(state))
         if found is None:
             return RollOut(NOT_STARTED, "the bake ended before its cycle was started")
@@ -240,8 +244,12 @@ class Recording:
         return replace(state, warnings=(*state.warnings, words))
 
     def _has_moved_default(self, state: BakeState) -> bool:
-        """Whether the template's default version is the bake's."""
-        if not state.default_before and not (state.image_id and state.request.get("pin")):
+        """Whether the template's default version is the bake's, and the bake may have moved it there.
+
+        Once the step that makes the version could name the cycle, it has said whether it moved the default, too.
+        """
+        may_have = not state.cycle and state.image_id and state.request.get("pin")
+        if not state.default_before and not may_have:
             return False
         default = self._aws.version({"LaunchTemplateId": state.template_id}, DEFAULT_VERSION)
         return default is not None and find_version([default], state.bake_id) is not None
