@@ -210,8 +210,13 @@ class CycleWorld:
         self.history.output = {"cycle": answer.state.to_json()}
         return answer
 
-    def settle(self, status: str, given: str = '{"group": "web"}', stopped: float | None = None) -> CycleAnswer:
-        """What comes of an event about an execution that ended so. given: its input. stopped: when, if not now."""
+    def settle(
+        self, status: str, given: str = '{"group": "web"}', stopped: float | None = None, *, dated: bool = True
+    ) -> CycleAnswer:
+        """What comes of an event about an execution that ended so. given: its input. stopped: when, if not now.
+
+        dated: whether the event says when.
+        """
         now = self.world.clock.now
         detail = {
             "executionArn": EXECUTION,
@@ -220,6 +225,8 @@ class CycleWorld:
             "stopDate": 1000 * (now if stopped is None else stopped),
             "input": given,
         }
+        if not dated:
+            del detail["stopDate"]
         answer = self._run().settle(detail)
         self.published += [each.kind for each in answer.news]
         return answer

@@ -805,6 +805,17 @@ def test_the_end_of_a_stopped_cycle_is_published_once_as_soon_as_its_refresh_is_
     assert cycle.published == [CycleEvent.CANCELLED]
 
 
+def test_an_event_that_reconcile_of_the_release_before_has_sent_settles_a_cycle_too(cycle: CycleWorld) -> None:
+    """It has no stopDate; Lambda keeps an event for six hours, so for as long after an upgrade."""
+    begun(cycle)
+    cycle.aws.now(status="InProgress")
+    cycle.published.clear()
+    assert (cycle.settle("ABORTED", dated=False).next, cycle.aws.changes[-1]) == ("wait", "cancel")
+    over(cycle, "Cancelled")
+    assert cycle.settle("ABORTED", dated=False).next == "failed"
+    assert cycle.published == [CycleEvent.CANCELLED]
+
+
 @pytest.mark.parametrize("status", ["Cancelled", "Failed"])
 def test_the_end_of_a_stopped_cycle_whose_refresh_was_over_is_published_however_late(
     cycle: CycleWorld, status: str

@@ -96,7 +96,8 @@ class CycleEnding:
         answer = self.put_back(stopped, {})
         if refresh is None:
             return answer
-        if self._is_published(refresh, detail["stopDate"] / 1000):
+        stopped_at = detail.get("stopDate", 0) / 1000  # the release before had reconcile send none
+        if self._is_published(refresh, stopped_at):
             return answer._replace(news=())
         if answer.next == "wait":
             phase = PHASES[refresh.status] if refresh.status in ENDING else Phase.CANCELLING
