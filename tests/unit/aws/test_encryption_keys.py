@@ -61,6 +61,27 @@ def test_what_may_not_be_read_is_named_and_the_rest_is_read(keys: EncryptionKeys
     assert found.unread.startswith(f"AWS refused kms:GetKeyPolicy of {KEY}")
 
 
+def test_what_kms_refuses_to_say_of_a_key_is_named_like_what_may_not_be_read(
+    keys: EncryptionKeys, kms: Stubber
+) -> None:
+    kms.add_response("describe_key", described())
+    kms.add_client_error("get_key_policy", "NotFoundException", "not in this account")
+    kms.add_client_error("list_grants", "KMSInvalidStateException", "it is being made")
+    found = keys.facts(KEY)
+    assert (found.state, found.policy, found.grantees) == ("Enabled", None, None)
+    assert "not in this account; " in found.unread
+    assert found.unread.endswith("it is being made")
+
+
+def test_of_a_key_that_may_not_be_described_the_rest_is_read(keys: EncryptionKeys, kms: Stubber) -> None:
+    kms.add_client_error("describe_key", "AccessDeniedException", "no", http_status_code=400)
+    kms.add_response("get_key_policy", {"Policy": json.dumps(POLICY)})
+    kms.add_response("list_grants", {"Grants": []})
+    found = keys.facts(KEY)
+    assert (found.arn, found.state, found.policy) == ("", "Enabled", POLICY)
+    assert found.unread.startswith(f"AWS refused kms:DescribeKey of {KEY}")
+
+
 @pytest.mark.parametrize("code", ["NotFoundException", "InvalidArnException"])
 def test_a_key_that_is_not_there_is_said_to_be_so(keys: EncryptionKeys, kms: Stubber, code: str) -> None:
     kms.add_client_error("describe_key", code, "no such key")

@@ -77,12 +77,16 @@ class EncryptionKeys:
             try:
                 with aws_errors(f"{what} of {key}"):
                     return call()
-            except AwsDenied as error:
+            except (AwsDenied, AwsRejected) as error:
                 unread.append(str(error))
                 return None
 
         try:
-            described = read("kms:DescribeKey", lambda: self._client.describe_key(KeyId=key)["KeyMetadata"]) or {}
+            with aws_errors(f"kms:DescribeKey of {key}"):
+                described = self._client.describe_key(KeyId=key)["KeyMetadata"]
+        except AwsDenied as error:
+            unread.append(str(error))
+            described = {}
         except AwsRejected:
             return KeyFacts(key, state=MISSING)
         facts = KeyFacts(
