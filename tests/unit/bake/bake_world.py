@@ -241,6 +241,8 @@ class FakeKeys(EncryptionKeys):
         return self.by_default
 
     def default_key(self) -> str:
+        if self.denied:
+            raise self.denied
         return self.default
 
     def facts(self, key: str) -> KeyFacts:

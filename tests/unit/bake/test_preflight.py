@@ -755,6 +755,14 @@ def test_an_alias_that_may_not_be_read_is_a_warning() -> None:
     assert f"KMS key {alias} could not be read" in judged(bake).warnings[0]
 
 
+def test_a_key_that_is_named_by_its_id_alone_is_of_no_account_that_has_to_see_to_it() -> None:
+    bake = encrypted(None)
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"KmsKeyId": "1234"}}])
+    bake.keys.known["1234"] = KeyFacts("1234", unread="AWS refused kms:DescribeKey")
+    [warning] = judged(bake).warnings
+    assert "KMS key 1234 could not be read (AWS refused kms:DescribeKey): deploy with its ARN" in warning
+
+
 def test_what_cannot_be_read_of_a_key_is_a_warning() -> None:
     bake = encrypted(None, unread="AWS refused kms:GetKeyPolicy")
     found = judged(bake)
@@ -881,6 +889,14 @@ def test_of_a_key_of_another_account_its_owner_has_to_see_that_it_may_be_used() 
     [warning] = judged(bake).warnings
     assert f"for it is account {OTHER_ACCOUNT}'s: see that its policy allows kms:CreateGrant, kms:Decrypt" in warning
     assert warning.endswith(f"to arn:aws:iam::{ACCOUNT}:role/bake")
+
+
+def test_that_the_default_key_may_not_be_read_keeps_none_from_judging_the_base_images() -> None:
+    bake = from_encrypted(OTHER_KEY, owner=OTHER_ACCOUNT)
+    bake.keys.known[OTHER_KEY] = KeyFacts(OTHER_KEY, OTHER_KEY, policy={"Statement": ROOT}, grantees={})
+    bake.keys.denied = AwsDenied("AWS refused GetEbsDefaultKmsKeyId")
+    assert objections(bake) == {f"key {OTHER_KEY} not named"}
+    assert "could not be read (AWS refused GetEbsDefaultKmsKeyId)" in judged(bake).warnings[0]
 
 
 def test_an_encrypted_image_of_another_account_gets_the_default_key() -> None:

@@ -42,6 +42,12 @@ def test_the_version_is_the_groups_with_the_image_and_goes_to_the_cycle() -> Non
     assert [(each.kind, each.image) for each in answer.news] == [(BakeEvent.BAKED, "ami-9")]
 
 
+def test_only_the_answer_that_leads_to_the_roll_out_hands_the_machine_its_cycle() -> None:
+    after = made(cloud())._replace(next="retain")
+    assert after.state.cycle
+    assert roll_out(after) == {"cycle_name": "", "cycle_input": {}}
+
+
 @pytest.mark.parametrize(("asked", "rolls_out"), [(False, True), (True, False)])
 def test_without_a_roll_out_the_version_says_so_and_is_recorded(asked: bool, rolls_out: bool) -> None:
     aws = cloud(on="$Default")
