@@ -68,6 +68,7 @@ def test_what_reconcile_sends_is_read_as_what_eventbridge_sends() -> None:
     read = read_invocation(settling_event(execution), STEPS)
     assert (read.step, read.execution, read.fields["status"]) == ("", ARN, "ABORTED")
     assert read.fields["input"] == '{"group": "web"}'
+    assert (read.fields["startDate"], read.fields["stopDate"]) == (1000, 2000)  # in milliseconds
 
 
 def test_an_executions_name_is_the_end_of_its_arn() -> None:

@@ -876,6 +876,8 @@ def test_what_is_published_of_an_execution_that_did_not_come_to_its_end(
 def test_an_execution_that_was_stopped_before_its_first_step_changed_nothing(cycle: CycleWorld) -> None:
     answer = cycle.settle("ABORTED")
     assert (answer.state.group, cycle.aws.changes) == ("web", [])
+    assert (answer.state.execution, answer.state.execution_started) == (EXECUTION, cycle.world.clock.now)
+    assert cycle.published == [CycleEvent.CANCELLED]
 
 
 @pytest.mark.parametrize("given", ["[]", "{}", '{"grop": "web"}', '{"group": 7}'])

@@ -300,6 +300,12 @@ def test_a_pin_whose_cycle_is_long_over_is_settled(world: World) -> None:
     assert world.settled() == ["web-1-v7"]
 
 
+def test_so_is_that_of_a_group_without_the_tag_of_cycles_which_was_cycled_by_hand(world: World) -> None:
+    world.groups.put("web", pinned="latest keep web-1-v7")
+    world.executions.put("web-1-v7", "ABORTED", 2 * SETTLE_WITHIN, group="web")
+    assert world.settled() == ["web-1-v7"]
+
+
 @pytest.mark.parametrize(("status", "ago"), [("RUNNING", 0), ("ABORTED", SETTLE_AFTER - 1), ("SUCCEEDED", 9000)])
 def test_a_pin_that_its_cycle_still_needs_or_may_yet_take_away_is_left(world: World, status: str, ago: float) -> None:
     pinned(world, status, ago)
