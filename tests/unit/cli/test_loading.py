@@ -1,4 +1,4 @@
-"""What a command's start waits for: the list of commands, or a completion, needs none of their files."""
+"""What a command's start waits for: the list of commands needs none of their files, and a command its own alone."""
 
 from __future__ import annotations
 
