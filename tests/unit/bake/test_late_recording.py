@@ -236,11 +236,13 @@ def test_a_bake_that_saw_the_end_and_could_not_tag_the_image_was_published_alrea
     assert (roll_out(bake), answer.news) == ("failed", ())
 
 
-@pytest.mark.parametrize(("asked", "tag"), [(True, "not started"), (False, "none")])
-def test_a_bake_that_was_stopped_before_its_roll_out_has_none(asked: bool, tag: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "tag"), [({"roll_out": True}, "not started"), ({}, "not started"), ({"roll_out": False}, "none")]
+)
+def test_a_bake_that_was_stopped_before_its_roll_out_has_none(asked: dict[str, bool], tag: str) -> None:
     bake = stopped()
     before = {**bake.state, "cycle": "", "phase": "making the version"}
-    bake.history.known[EXECUTION] = {"bake": {**before, "request": {**bake.state["request"], "roll_out": asked}}}
+    bake.history.known[EXECUTION] = {"bake": {**before, "request": {"group": "web", **asked}}}
     [answer] = recorded(bake)
     assert (roll_out(bake), answer.news) == (tag, ())
 
