@@ -209,6 +209,10 @@ def test_what_came_of_a_roll_out_of_which_no_event_was_settled_the_removal_of_ol
     retire(group, ended_before=time.time() - SETTLE_WITHIN)
     assert ROLL_OUT not in tags_of(images(group)[0])  # an event may still come
     bake.age(SETTLE_WITHIN + 60)
+    retire(group, ended_before=time.time() - SETTLE_WITHIN)
+    assert ROLL_OUT not in tags_of(images(group)[0])  # the refresh goes on
+    group.cloud.aws.client("autoscaling").cancel_instance_refresh(AutoScalingGroupName=group.name)
+    eventually(lambda: group.refreshes()[0]["Status"] == "Cancelled", "its refresh is cancelled")
     for _ in range(2):
         retire(group, ended_before=time.time() - SETTLE_WITHIN)
         assert tags_of(images(group)[0])[ROLL_OUT] == "cancelled"
