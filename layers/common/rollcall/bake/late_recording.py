@@ -129,7 +129,7 @@ class LateRecording:
 
 
 def _is_left(image: Image) -> bool:
-    """Whether nobody recorded how its roll-out went. One that does not name its execution is an earlier release's."""
+    """Whether how its roll-out went is yet to be recorded. One that names no execution is an earlier release's."""
     return VERSION in image.tags and ROLL_OUT not in image.tags and bool(image.tags.get(BAKE_EXECUTION))
 
 
