@@ -858,6 +858,13 @@ def test_a_key_that_encrypts_base_image_and_volumes_is_judged_once_however_the_v
     ]
 
 
+def test_so_is_one_that_may_not_be_described() -> None:
+    bake = from_encrypted(KEY)
+    bake.version(BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"KmsKeyId": KEY}}])
+    bake.keys.known[KEY] = KeyFacts(KEY, unread="AWS refused kms:DescribeKey")
+    assert len(judged(bake).warnings) == 1
+
+
 def test_an_own_image_that_is_encrypted_with_the_key_of_awss_needs_no_permission() -> None:
     bake = from_encrypted(OTHER_KEY)
     bake.keys.known[OTHER_KEY] = KeyFacts(OTHER_KEY, OTHER_KEY, manager="AWS")

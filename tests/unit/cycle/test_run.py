@@ -16,7 +16,7 @@ from rollcall.cycle.preflight import Plan, Preflight
 from rollcall.cycle.reading import LATE_LINES
 from rollcall.cycle.request import read_request
 from rollcall.cycle.run import CycleRun
-from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, Phase
+from rollcall.cycle.state import LISTED_MAX, CycleResult, CycleState, EndedBy, Phase
 from rollcall.domain.errors import AwsRejected, BadEvent, RefreshStillActive, TowerUnavailable
 from rollcall.domain.jobs import JobEvent, JobStatus, Outcome
 from rollcall.domain.objections import Objection
@@ -814,6 +814,33 @@ def test_an_event_that_reconcile_of_the_release_before_has_sent_settles_a_cycle_
     over(cycle, "Cancelled")
     assert cycle.settle("ABORTED", dated=False).next == "failed"
     assert cycle.published == [CycleEvent.CANCELLED]
+
+
+def test_a_first_event_that_is_some_seconds_late_publishes_the_end_of_a_cycle_that_was_cancelling(
+    cycle: CycleWorld,
+) -> None:
+    begun(cycle)
+    cycle.aws.now(status="Cancelling")
+    stopped = cycle.world.clock.now
+    cycle.world.clock.now += 59
+    assert [each.kind for each in cycle.settle("ABORTED", stopped=stopped).news] == [CycleEvent.CANCELLED]
+
+
+@pytest.mark.parametrize(("status", "by"), [("ABORTED", EndedBy.OPERATOR), ("TIMED_OUT", EndedBy.NOTHING)])
+def test_only_an_execution_that_was_stopped_was_ended_by_an_operator(
+    cycle: CycleWorld, status: str, by: EndedBy
+) -> None:
+    begun(cycle)
+    assert cycle.settle(status).state.ended_by == by
+
+
+def test_before_it_starts_one_a_stopped_cycle_has_no_refresh_that_could_be_taken_for_its_own(cycle: CycleWorld) -> None:
+    cycle.step("start", cycle.state(phase=Phase.STARTING))
+    cycle.aws.now(status="InProgress", began=cycle.world.clock.now)
+    changes = list(cycle.aws.changes)
+    cycle.history.output = {"cycle": cycle.state(phase=Phase.PREFLIGHT).to_json()}
+    assert cycle.settle("ABORTED").state.refresh_id == ""
+    assert cycle.aws.changes == changes
 
 
 @pytest.mark.parametrize("status", ["Cancelled", "Failed"])

@@ -131,8 +131,9 @@ def test_images_of_groups_without_tags_are_removed_and_published(
     world: World, bake: Handle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = RETIRED._replace(state=replace(RETIRED.state, group="gone", warnings=("group gone is gone",)), news=())
-    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire_others", lambda self, ended_before: [RETIRED, gone])
-    answered = bake({"upkeep": "retire_others"})
+    known = {7: [RETIRED, gone]}  # by the moment before which bakes have ended whose roll-outs are recorded
+    monkeypatch.setattr("rollcall.bake.run.BakeRun.retire_others", lambda self, ended_before: known[ended_before])
+    answered = bake({"upkeep": "retire_others", "ended_before": 7})
     assert answered == {"groups": {each.state.group: each.state.to_json() for each in (RETIRED, gone)}}
     assert [kind for kind, _ in world.bus.published] == ["Image Retired"]
     assert "group gone is gone" in caplog.messages
