@@ -109,6 +109,7 @@ build: setup ## sam build, and the layers compiled, which shortens cold starts b
 
 wheel: setup ## the command `rollcall` as its wheel installs it, with nothing but what it depends on
 	uvx --quiet --refresh-package rollcall --from . rollcall --version
+	@uvx --quiet --from . python -c "from rollcall_cli.main import COMMANDS, command_of; print('with', *(each for each in COMMANDS if command_of(each)))"
 
 docs: setup ## the reference pages from the code, and the site in build/site, and the dashboard's layout in build/dashboard.html
 	@PYTHONPATH=docs:layers/common:cli:tests python -m generators
