@@ -254,7 +254,7 @@ def test_that_what_is_at_work_cannot_be_read_again_keeps_the_rest() -> None:
 
 
 def test_images_are_read_again_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    aws = FakeBakeAws(*images(30))
+    aws = FakeBakeAws(*images(60))
     read: list[int] = []
     own_images = aws.own_images
 
@@ -264,7 +264,7 @@ def test_images_are_read_again_a_few_at_once(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(aws, "own_images", counted)
     retire(aws)
-    assert read == [10, 10, 5]
+    assert read == [25, 25, 5]
 
 
 def test_what_uses_versions_and_cannot_be_read_by_then_keeps_all_of_them() -> None:

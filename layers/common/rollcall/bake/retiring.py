@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     type AtWork = Callable[[str], Sequence[str]]
 
-READ_AGAIN = 10  # images at once, so that seconds lie between that and what is done to the last of them
+READ_AGAIN = 25  # images at once, so that seconds lie between that and what is done to the last of them
 ENABLED_AGAIN = "enabled again"  # in the tag that said since when an image is disabled
 NAMED_MAX = 20  # images in one warning
 TIME_NEEDED = 20.0  # seconds of an invocation that are left for what comes after
