@@ -15,7 +15,9 @@ type Figures = Mapping[str, float | str]
 NONE = "-"
 MODEL = "model"  # the server's version, where it is the embedded one
 SIZES = (1, 10, 100, 1000)
-RETENTION_SECONDS = 280.0  # of a run: what the function's timeout leaves after what it keeps back (retiring.TIME_NEEDED)
+RETENTION_SECONDS = (
+    280.0  # of a run: what the function's timeout leaves after what it keeps back (retiring.TIME_NEEDED)
+)
 REAL_SEQUENTIAL, REAL_EIGHT_WIDE = 536.0, 372.0  # ms an instance, observed on an AWX 24.6.1 on two cores
 
 
