@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -227,10 +228,10 @@ def attributes(fleet: Fleet) -> Iterator[Stubber]:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds of each pause, in which the clock goes on at once."""
+    """Seconds of each pause, in which the clock goes on at once: the module's, for threads of others sleep, too."""
     taken: list[float] = []
-    monkeypatch.setattr("rollcall.aws.instances.time.monotonic", lambda: sum(taken))
-    monkeypatch.setattr("rollcall.aws.instances.time.sleep", taken.append)
+    clock = SimpleNamespace(monotonic=lambda: sum(taken), sleep=taken.append)
+    monkeypatch.setattr("rollcall.aws.instances.time", clock)
     return taken
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,7 +90,7 @@ def batch(*bodies: str) -> dict[str, Any]:
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     slept: list[float] = []
-    monkeypatch.setattr("rollcall.aws.queues.time.sleep", slept.append)
+    monkeypatch.setattr("rollcall.aws.queues.time", SimpleNamespace(sleep=slept.append))
     return slept
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -137,7 +137,8 @@ def test_to_wait_until_none_is_young_sets_the_job_template_only_then(
 ) -> None:
     command.aws.scale(1)
     seen: list[Any] = []
-    monkeypatch.setattr(time, "sleep", lambda seconds: seen.append((seconds, *command.state())))
+    clock = SimpleNamespace(sleep=lambda seconds: seen.append((seconds, *command.state())))
+    monkeypatch.setattr("rollcall_cli.commands.onboard.time", clock)
     done = command(*WANTED, "--young", "wait", "--timeout", "900", "--yes")
     assert sum(seconds for seconds, *_ in seen) == pytest.approx(800, abs=60)
     assert all("rollcall:job-template" not in tags and len(hooks) == 2 for _, tags, hooks in seen)

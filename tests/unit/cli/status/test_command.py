@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from time import time
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -285,7 +286,7 @@ def test_it_is_watched_until_ctrl_c_whatever_fails_meanwhile(
         if len(naps) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("rollcall_cli.commands.status.time.sleep", sleep)
+    monkeypatch.setattr("rollcall_cli.commands.status.time", SimpleNamespace(sleep=sleep, time=time))
     done = run("web", "--watch", "--every", "7")
     assert done.exit_code == ExitCode.INTERRUPTED
     assert naps == [7, 7, 7]
