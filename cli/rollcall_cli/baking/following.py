@@ -5,6 +5,8 @@ A picture on a terminal, else a line for each change. Progress goes to stderr.
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -18,9 +20,9 @@ from .picture import picture
 from .words import changes, cycle_beneath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from rollcall_cli.workflows.following import Display
 
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
 
 
 class Lines(ChangeLines["BakeExecution"]):
-    """A line for each change, where there is no terminal."""
+    """A line for each change, where there is no terminal. given: options for the commands in them."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Sequence[str] = ()) -> None:
         super().__init__()
-        self._cycle = CycleLines()
+        self._cycle = CycleLines(given)
 
     def changes(self, before: BakeExecution | None, now: BakeExecution) -> Iterable[str]:
         """What has changed in the bake."""
@@ -54,17 +56,26 @@ class Lines(ChangeLines["BakeExecution"]):
 
 
 class Picture(LivePicture["BakeExecution"]):
-    """A picture that changes in its place, on a terminal."""
+    """A picture that changes in its place, on a terminal. given: options for the commands in it."""
 
     noun = "bake"
+
+    def __init__(
+        self, console: Console, monotonic: Callable[[], float] = time.monotonic, given: Sequence[str] = ()
+    ) -> None:
+        self._given = given
+        super().__init__(console, monotonic)
 
     def draw(self, execution: BakeExecution, since: float) -> RenderableType:
         parts = [picture(execution, since)]
         if execution.cycle is not None and execution.cycle.running:
-            parts.append(cycle_picture(execution.cycle, since))
+            parts.append(cycle_picture(execution.cycle, since, self._given))
         return Group(*parts)
 
 
-def display() -> Display[BakeExecution]:
-    """Where this run shows its progress: a picture only where nothing else reads what is printed."""
-    return on_terminal(Picture) or Lines()
+def display(given: Sequence[str] = ()) -> Display[BakeExecution]:
+    """Where this run shows its progress: a picture only where nothing else reads what is printed.
+
+    given: options for the commands in it.
+    """
+    return on_terminal(partial(Picture, given=given)) or Lines(given)

@@ -74,7 +74,7 @@ class BakeRun(WorkflowRun[BakeExecution]):
 
     def display(self) -> Display[BakeExecution]:
         """Where progress is shown."""
-        return display()
+        return display(self._given.rollcall)
 
     def ending(self, execution: BakeExecution) -> Ending:
         """How it ended, for an operator."""

@@ -52,7 +52,7 @@ def _own(execution: CycleExecution) -> Mapping[str, str]:
 def _lines(execution: CycleExecution, given: Given) -> Iterator[str]:
     state = execution.state
     assert state  # noqa: S101 - it has a result
-    yield from _evidence(state)
+    yield from _evidence(state, given)
     if state.result == CycleResult.DRY_RUN:
         yield from _plan(state)
     yield from _next(state, given)
@@ -73,9 +73,9 @@ def _next(state: CycleState, given: Given) -> Iterator[str]:
 CYCLE = Kind("cycle", "changed", SETTLED, _own, (), _lines)
 
 
-def _evidence(state: CycleState) -> Iterator[str]:
+def _evidence(state: CycleState, given: Given) -> Iterator[str]:
     """What there is to know of it, the worst first."""
-    yield from map(verdict_words, state.verdicts)
+    yield from (verdict_words(each, state, given.rollcall) for each in state.verdicts)
     for unverified in state.unverified:
         yield f"not verified: {unverified}"
     yield from map(dip_words, state.dips)

@@ -13,7 +13,7 @@ from rollcall_cli.times import shortly
 from .words import counts, dip_words, estimate_of, instance_words, launch_words, verdict_words, version_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
 
@@ -26,12 +26,12 @@ NEW, IN_PROGRESS, LEFT = "green", "yellow", "bright_black"  # styles of the bar'
 INDENT = "  "
 
 
-def picture(execution: CycleExecution, since: float) -> RenderableType:
-    """What is shown now. since: seconds that passed since it was read."""
-    return Group(*_rows(execution, since))
+def picture(execution: CycleExecution, since: float, given: Sequence[str] = ()) -> RenderableType:
+    """What is shown now. since: seconds that passed since it was read. given: options for the commands in it."""
+    return Group(*_rows(execution, since, given))
 
 
-def _rows(execution: CycleExecution, since: float) -> Iterator[Text]:
+def _rows(execution: CycleExecution, since: float, given: Sequence[str]) -> Iterator[Text]:
     state = execution.state
     group = str(execution.request.get("group", ""))
     heading = "; ".join(filter(None, (group, version_words(state) if state else "", execution.name)))
@@ -40,12 +40,12 @@ def _rows(execution: CycleExecution, since: float) -> Iterator[Text]:
     if state is None:
         yield Text(f"{Phase.PREFLIGHT}, {shortly(passed)} so far")
     else:
-        yield from _state_rows(state, passed, execution.read - execution.answered + since)
+        yield from _state_rows(state, passed, execution.read - execution.answered + since, given)
     if execution.failing:
         yield Text(f"a step of the cycle failed, and is tried again: {execution.failing}", style="yellow")
 
 
-def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
+def _state_rows(state: CycleState, passed: float, age: float, given: Sequence[str]) -> Iterator[Text]:
     """passed: seconds since the cycle began. age: seconds since the state was answered."""
     if state.new + state.in_progress + state.left:
         yield bar(state.new, state.in_progress, state.left)
@@ -56,7 +56,7 @@ def _state_rows(state: CycleState, passed: float, age: float) -> Iterator[Text]:
     for each in state.instances:
         yield Text(INDENT + instance_words(each, max(0.0, age)))
     for verdict in state.verdicts:
-        yield Text(INDENT + verdict_words(verdict), style="red")
+        yield Text(INDENT + verdict_words(verdict, state, given), style="red")
     for dip in state.dips:
         yield Text(INDENT + dip_words(dip), style="yellow")
     if state.launch_failure:

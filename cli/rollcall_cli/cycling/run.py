@@ -59,7 +59,7 @@ class CycleRun(WorkflowRun[CycleExecution]):
 
     def display(self) -> Display[CycleExecution]:
         """Where progress is shown."""
-        return display()
+        return display(self._given.rollcall)
 
     def ending(self, execution: CycleExecution) -> Ending:
         """How it ended, for an operator."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rollcall.cycle.state import Phase, Since
+from rollcall.domain.shell_commands import command, operand
+from rollcall.domain.verdicts import Decision
 from rollcall_cli.times import clock, shortly
 from rollcall_cli.workflows.endings import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rollcall.cycle.state import CycleState, CycleVerdict, ListedInstance, TargetDip
 
@@ -19,10 +21,13 @@ ESTIMATE_MIN = 30.0  # seconds; less is over before it is read
 COUNTED_FROM = {Since.LAUNCH: "launched {} ago", Since.TERMINATION: "its termination began {} ago"}
 
 
-def changes(before: CycleExecution | None, now: CycleExecution, stages: Mapping[str, str]) -> Iterator[str]:
+def changes(
+    before: CycleExecution | None, now: CycleExecution, stages: Mapping[str, str], given: Sequence[str] = ()
+) -> Iterator[str]:
     """What is new since it was read before, a line each, with the time of day by AWS's clock.
 
-    stages: the last that was shown of each instance, for a state lists only some of them.
+    stages: the last that was shown of each instance, for a state lists only some of them. given: options for the
+    commands in it.
     """
     old, new = before.state if before else None, now.state
     if now.failing and (before is None or before.failing != now.failing):
@@ -31,14 +36,14 @@ def changes(before: CycleExecution | None, now: CycleExecution, stages: Mapping[
         if before is None:
             yield f"{clock(now.read)}: {Phase.PREFLIGHT}"
         return
-    for words in _changes(old, new, stages):
+    for words in _changes(old, new, stages, given):
         yield f"{clock(now.answered)}: {words}"
     for warning in new.warnings if now.running else ():
         if not old or warning not in old.warnings:
             yield f"{clock(now.answered)}: warning: {warning}"
 
 
-def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str]) -> Iterator[str]:
+def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str], given: Sequence[str]) -> Iterator[str]:
     if new.desired and not (old and old.desired):
         yield plan_words(new)
     if _position(new) != (_position(old) if old else None):
@@ -49,7 +54,7 @@ def _changes(old: CycleState | None, new: CycleState, stages: Mapping[str, str])
     known = {(each.instance_id, *each.key) for each in old.verdicts} if old else set()
     for verdict in new.verdicts:
         if (verdict.instance_id, *verdict.key) not in known:
-            yield verdict_words(verdict)
+            yield verdict_words(verdict, new, given)
     for dip in new.dips:
         if not old or dip not in old.dips:
             yield dip_words(dip)
@@ -114,14 +119,21 @@ def instance_words(each: ListedInstance, age: float = 0.0) -> str:
     return f"{each.id}: {', '.join(parts)}"
 
 
-def verdict_words(verdict: CycleVerdict) -> str:
-    """A verdict in a line: what failed on which machine, and the job that shows it."""
+def verdict_words(verdict: CycleVerdict, state: CycleState, given: Sequence[str]) -> str:
+    """A verdict in a line: what failed on which machine, the job that shows it, and what to do about one that is held.
+
+    state: of its cycle. given: options for the commands in it.
+    """
     place = f"check {verdict.what}" if verdict.template is None else f"task {verdict.what!r}"
     parts = [f"{verdict.instance_id}: {verdict.decision.upper()}: {place}"]
     if verdict.reason:
         parts.append(verdict.reason)
     if verdict.job is not None:
         parts.append(f"job {verdict.job}{f' {verdict.job_url}' if verdict.job_url else ''}")
+    if verdict.decision == Decision.HOLD:
+        parts.append(f"{command('rollcall', 'status', *given, *operand(state.group))} shows it")
+        if state.result is None:
+            parts.append(f"{command('rollcall', 'cycle', '--cancel', *given, *operand(state.group))} ends the cycle")
     return "; ".join(parts)
 
 

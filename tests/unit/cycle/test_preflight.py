@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import replace
 from typing import Any
 
 import pytest
@@ -10,12 +11,14 @@ import pytest
 from rollcall.aws.instance_refreshes import Refresh
 from rollcall.aws.launch_surroundings import Subnet
 from rollcall.aws.launch_templates import LaunchRefusal, TemplateVersion
+from rollcall.cycle.batch import parse_batch
 from rollcall.cycle.preflight import Plan, judge
 from rollcall.cycle.preflight_input import ActiveRefresh, LaunchTrial, PreflightInput
 from rollcall.cycle.request import Protected, RollBack, Standby
 from rollcall.cycle.tag import CycleTag
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.findings import breaks, warns
+from rollcall.domain.groups import OnFailure
 from rollcall.domain.objections import Objection
 from rollcall.workflow.schedule import Schedule
 from unit.cycle.preflights import NOW, OWN, SETTINGS, details, given, launch, member, mixed, template
@@ -533,3 +536,22 @@ def test_rollback_can_be_switched_off() -> None:
     made = plan(given(asked={"rollback": RollBack.OFF}))
     assert not made.rolls_back
     assert made.why_no_rollback == "it is not asked for"
+
+
+@pytest.mark.parametrize(
+    ("instances", "batch", "on_failure", "warned"),
+    [
+        (4, "1", OnFailure.HOLD, True),
+        (4, "25%", OnFailure.HOLD, True),
+        (4, "2", OnFailure.HOLD, False),
+        (4, "1", OnFailure.ABANDON, False),
+        (1, "1", OnFailure.HOLD, False),
+    ],
+)
+def test_that_a_held_instance_would_stop_a_cycle_of_one_at_a_time_is_said_beforehand(
+    instances: int, batch: str, on_failure: OnFailure, warned: bool
+) -> None:
+    group = details(*map(member, range(instances)))
+    settings = replace(SETTINGS, on_failure=on_failure)
+    said = notes(given(group, {"batch": parse_batch(batch)}, settings=settings))
+    assert ("it waits until you act; let two come at a time (--batch 2; tag rollcall:cycle: batch=2)" in said) == warned

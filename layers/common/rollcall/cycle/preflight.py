@@ -14,6 +14,8 @@ from rollcall.aws.launch_surroundings import FAILED
 from rollcall.doctor.cycle_findings import protected_in, standby_in
 from rollcall.doctor.unread_findings import listed
 from rollcall.domain.errors import BadSettings
+from rollcall.domain.groups import OnFailure
+from rollcall.domain.settings import CYCLE_TAG
 from rollcall.workflow.preflight import no_group
 from rollcall.workflow.schedule import next_by_schedule
 
@@ -167,7 +169,7 @@ def _plan(given: PreflightInput, details: GroupDetails, version: VersionPlan, si
         estimate_seconds=_estimate(given, details, count),
         nothing_to_replace=not replaced and version.configuration is None,
         untried=untried,
-        notes=tuple(_notes(given, details, version, untried=untried)),
+        notes=tuple(_notes(given, details, version, size, untried=untried)),
         next_by_schedule=next_by_schedule(None if isinstance(given.tag, BadSettings) else given.tag, given.now),
     )
 
@@ -208,11 +210,14 @@ def _estimate(given: PreflightInput, details: GroupDetails, count: int) -> float
 # What an operator should know beforehand
 
 
-def _notes(given: PreflightInput, details: GroupDetails, version: VersionPlan, *, untried: bool) -> Iterator[str]:
+def _notes(
+    given: PreflightInput, details: GroupDetails, version: VersionPlan, size: int, *, untried: bool
+) -> Iterator[str]:
     if untried:
         yield f"version {version.target} is not tried on any instance: the desired capacity is 0"
     yield from _version_notes(given, details, version)
     yield from _instance_notes(given.request, details)
+    yield from _held_notes(given, details, size)
     for each in details.overrides if version.configuration is not None else ():
         if named := _of_its_own(each):
             yield f"the override for {each.get('InstanceType', 'some types')} keeps {named} of its own"
@@ -283,6 +288,17 @@ def _instance_notes(request: CycleRequest, details: GroupDetails) -> Iterator[st
         yield f"in Standby, these {becomes[request.standby]}: {listed(found)}"
     if details.pool:
         yield f"its warm pool is replaced, too: {len(details.pool)} instances"
+
+
+def _held_notes(given: PreflightInput, details: GroupDetails, size: int) -> Iterator[str]:
+    """That a cycle may wait for an operator: a failed instance that is held keeps a batch of one as it is."""
+    holds = given.settings is not None and given.settings.on_failure == OnFailure.HOLD
+    if holds and size <= details.largest_weight and details.desired > 1:
+        yield (
+            "a new instance that fails is held (rollcall:on-failure=hold), and one at a time no second one comes that "
+            "would end the cycle: it waits until you act; let two come at a time (--batch 2; tag "
+            f"{CYCLE_TAG}: batch=2), or set rollcall:on-failure to {OnFailure.ABANDON}"
+        )
 
 
 def _of_its_own(override: Any) -> str:

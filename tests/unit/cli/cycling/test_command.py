@@ -299,7 +299,10 @@ def test_a_refusal_and_a_dry_run_answer_with_what_pre_flight_foresees(command: C
 def test_a_verdict_of_a_check_has_no_job(command: Command) -> None:
     held = CycleVerdict("i-b", "hold", "elb", None, None, None, "target group web: unhealthy")
     command.aws.script = [badly(verdicts=(held,))]
-    assert "i-b: HOLD: check elb; target group web: unhealthy\n" in command("web", code=ExitCode.ACT).stdout
+    assert (
+        "i-b: HOLD: check elb; target group web: unhealthy; rollcall status web shows it\n"
+        in command("web", code=ExitCode.ACT).stdout
+    )
 
 
 def test_a_refusal_after_pre_flight_says_its_reason(command: Command) -> None:

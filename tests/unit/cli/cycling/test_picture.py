@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from rollcall.cycle.state import CycleVerdict, ListedInstance, Since, TargetDip
+from rollcall.cycle.state import CycleResult, CycleVerdict, ListedInstance, Since, TargetDip
 from rollcall_cli.cycling.executions import CycleExecution
 from rollcall_cli.cycling.following import Lines, Picture, display
 from rollcall_cli.cycling.picture import BAR_WIDTH, IN_PROGRESS, LEFT, NEW, bar, picture
@@ -76,6 +76,20 @@ def test_it_shows_verdicts_dips_and_a_step_that_fails() -> None:
         "  target group tg had 1 healthy targets of 2 at 22:15:00 UTC",
         "a step of the cycle failed, and is tried again: Tower is away",
     ]
+
+
+def test_a_held_instance_comes_with_the_commands_that_show_it_and_end_the_cycle() -> None:
+    verdict = CycleVerdict("i-b", "hold", "install nginx", 7, None, None, "it failed")
+    held = replace(RUNNING, state=state(verdicts=(verdict,)))
+    given = ("--stack", "other")
+    line = (
+        "i-b: HOLD: task 'install nginx'; it failed; rollcall status --stack other web shows it; "
+        "rollcall cycle --cancel --stack other web ends the cycle"
+    )
+    assert f"  {line}" in lines_of(picture(held, 0.0, given))
+    assert any(each.endswith(line) for each in changes(None, held, {}, given))
+    over = replace(held, state=state(verdicts=(verdict,), result=CycleResult.CANCELLED))
+    assert any(each.endswith("other web shows it") for each in changes(None, over, {}, given))
 
 
 def test_what_could_not_be_read_is_shown_until_it_was_and_in_lines_once() -> None:
