@@ -62,6 +62,8 @@ def _lines(execution: BakeExecution, given: Given) -> Iterator[str]:
     yield from _evidence(execution, state, given)
     if state.result == BakeResult.DRY_RUN and state.plan:
         yield from _plan(state)
+    if state.result == BakeResult.FAILED and state.phase == Phase.ENDED and not state.cycle:
+        yield from _after_failure(state, given)
     yield from _next(state, given)
 
 
@@ -124,6 +126,15 @@ def _next(state: BakeState, given: Given) -> Iterator[str]:
         yield from _image_left(state, given)
 
 
+def _after_failure(state: BakeState, given: Given) -> Iterator[str]:
+    """What a bake that failed before its roll-out leaves, and what comes next. It ends once its instances are gone."""
+    builder = f"Builder {state.builder} is terminated. " if state.builder else ""
+    own = f"it is not cycled to {version_words(state)}" if state.version else "so is its launch template"
+    yield f"{builder}Group {state.group!r} is as it was, and {own}."
+    again = command("rollcall", "bake", *given.rollcall, *operand(state.group))
+    yield f"once the cause is fixed, bake again: {again}"
+
+
 def _image_left(state: BakeState, given: Given) -> Iterator[str]:
     """What becomes of the image of a bake that was cancelled, and what an operator may do with it."""
     image, template = ("--image-id", state.image_id), ("--launch-template-id", state.template_id)
@@ -150,10 +161,10 @@ def _to_roll_out(state: BakeState, given: Given) -> str:
 
 
 def _jobs(state: BakeState) -> Iterator[str]:
-    """The jobs of a bake."""
-    if state.job is not None:
+    """The jobs of a bake; without one whose link its reason has."""
+    if state.job is not None and not (state.job_url and state.job_url in state.reason):
         yield f"on the builder: {job_words(state)}"
-    if state.smoke_job is not None:
+    if state.smoke_job is not None and not (state.smoke_job_url and state.smoke_job_url in state.reason):
         yield f"in the smoke test: {in_tower(state.smoke_job, state.smoke_job_url)}"
 
 

@@ -327,7 +327,31 @@ def test_a_failure_on_the_builder_names_the_job(command: Command) -> None:
         "The bake of group 'web' FAILED after 1.0 s: job 121 failed on the builder",
         "  on the builder: job 121 https://tower.example.com/#/jobs/playbook/121/output",
         f"  put back: {BUILDER} terminated",
+        f"  Builder {BUILDER} is terminated. Group 'web' is as it was, and so is its launch template.",
+        "  once the cause is fixed, bake again: rollcall bake web",
     ]
+
+
+def test_a_link_that_the_reason_has_is_not_repeated(command: Command) -> None:
+    command.aws.script = [Turn(STATE), badly(reason=f"job 121 failed: {STATE.job_url}")]
+    assert command("web", code=ExitCode.ACT).stdout.count(STATE.job_url) == 1
+
+
+@pytest.mark.parametrize(
+    ("own", "words"),
+    [
+        ({"builder": ""}, "\n  Group 'web' is as it was, and so is its launch template.\n"),
+        (MADE, "Group 'web' is as it was, and it is not cycled to version 7 of launch template web.\n"),
+    ],
+)
+def test_a_bake_that_failed_says_how_the_group_is(command: Command, own: dict[str, Any], words: str) -> None:
+    command.aws.script = [Turn(STATE), badly(**own)]
+    assert words in command("web", "--stack", "other", code=ExitCode.ACT).stdout
+
+
+def test_a_bake_whose_roll_out_failed_leaves_that_to_the_cycles_words(command: Command) -> None:
+    command.aws.script = [Turn(STATE), badly(**MADE, cycle=CYCLE)]
+    assert "is as it was" not in command("web", code=ExitCode.ACT).stdout
 
 
 def test_a_failure_in_the_smoke_test_names_its_instance_and_its_job(command: Command) -> None:
