@@ -217,15 +217,18 @@ class Surroundings:
     def _ended(self, machine: str, groups: Collection[str]) -> Iterator[tuple[str, float, str]]:
         """Of each group the last execution, if it did not succeed: the group, when it ended, and its ARN.
 
+        Nothing of a group of which one runs: that one is what the command for them shows.
+
         The last of all groups are read in one call, the newest first (API reference, ListExecutions).
         """
         with aws_errors("ListExecutions"):
             answer = self._client("stepfunctions").list_executions(stateMachineArn=machine, maxResults=LISTED)
         for group in groups:
-            own = (each for each in answer["executions"] if key_of(each["name"], group))
-            last = next((each for each in own if not is_dry_run(each["name"], group)), None)
-            if last is None or last["status"] in ("RUNNING", "SUCCEEDED"):
+            named = (each for each in answer["executions"] if key_of(each["name"], group))
+            own = [each for each in named if not is_dry_run(each["name"], group)]
+            if not own or own[0]["status"] == "SUCCEEDED" or any(each["status"] == "RUNNING" for each in own):
                 continue
+            last = own[0]
             ended = last.get("stopDate", last["startDate"]).timestamp()
             if ended > self._clock() - WATCHED:
                 yield group, ended, last["executionArn"]

@@ -151,6 +151,7 @@ def test_of_each_group_the_last_is_read_that_is_no_dry_run(monkeypatch: pytest.M
     add("web", "e", 600, Turn(status="FAILED", error=BakeResult.CANCELLED), BAKE_MACHINE)
     add("db", "f", 600, Turn(status="TIMED_OUT"), BAKE_MACHINE)
     add("api", "g", 600, Turn(), BAKE_MACHINE)
+    add("api", "h", 300, Turn(status="FAILED", error=BakeResult.REFUSED), BAKE_MACHINE)  # for the one that runs
     seen = Surroundings(BOTH, lambda: NOW).ends(("api", "db", "web"))
     assert [(each.group, each.what, each.result, each.went_wrong) for each in seen] == [
         ("web", "cycle", "rolled back", True),
