@@ -60,7 +60,7 @@ def test_an_unknown_group_is_the_only_objection() -> None:
 def test_a_group_that_did_not_opt_in_is_refused() -> None:
     found = only(given(details(tags={"rollcall:inventory": None}), own=OWN))
     assert found.what == "not opted in"
-    assert "rollcall:inventory" in found.remedy
+    assert found.remedy == "let it opt in: rollcall onboard web"
 
 
 def test_a_tag_that_forbids_it_is_obeyed() -> None:

@@ -140,7 +140,7 @@ def test_a_launch_hook_breaks_launches_whatever_other_hooks_there_are() -> None:
 def test_a_group_that_is_asked_for_and_did_not_opt_in_is_reported() -> None:
     finding = only(group(inventory=None, hooks=()), group(name="api"), wanted=frozenset({"web", "api"}))
     assert (finding.key, finding.severity) == ("group web: not opted in", WARNS)
-    assert finding.remedy.endswith("ResourceId=web,Key=rollcall:inventory,Value=INVENTORY")
+    assert finding.remedy == "let it opt in: rollcall onboard web"
     assert only(group(inventory=None), wanted=frozenset({"web"})).what == "hooks without the tag"
     assert found(group(inventory=None, hooks=())) == {}
 

@@ -68,7 +68,7 @@ def _permitted(given: PreflightInput, details: GroupDetails) -> Iterator[Objecti
         yield Objection(
             "not opted in",
             f"it has not the tag {OPT_IN_TAG}: nothing would wait until its new instances are provisioned",
-            f"let it opt in, with its inventory's name as INVENTORY: {set_tag_command(name, OPT_IN_TAG, 'INVENTORY')}",
+            f"let it opt in: {command('rollcall', 'onboard', *operand(name))}",
         )
     if isinstance(given.tag, BadSettings):
         fixed = set_tag_command(name, CYCLE_TAG, "VALUE")

@@ -16,7 +16,7 @@ from rollcall.domain.errors import BadSettings, RollcallError
 from rollcall.domain.findings import Finding, Severity, breaks, warns, without_group
 from rollcall.domain.groups import EMERGENCY_TAG
 from rollcall.domain.settings import JOB_TAG, OPT_IN_TAG, RELEASED_TAG, RETIRE_TAG
-from rollcall.domain.shell_commands import command, operand, options, set_tag_command
+from rollcall.domain.shell_commands import command, operand, options
 from rollcall.domain.tag_support import objections_to
 from rollcall.domain.timing import CLOCKS_APART
 from rollcall.hosts.job_templates import limit_objections, retire_objections
@@ -90,8 +90,7 @@ def _without_tag(group: ObservedGroup, observed: Observations, here: Settings) -
             subject,
             "not opted in",
             f"it has not the tag {OPT_IN_TAG}, so Rollcall does nothing for it, and no more of it was examined",
-            "let it opt in, with its inventory's name as INVENTORY: "
-            f"{set_tag_command(group.name, OPT_IN_TAG, 'INVENTORY')}",
+            f"let it opt in: {command('rollcall', 'onboard', *operand(group.name))}",
         )
 
 
