@@ -597,7 +597,8 @@ def test_a_smoke_test_that_provisions_needs_the_groups_job_and_is_tried_with_its
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"smoke": "off"}, "the image is not tried"),
+        ({"smoke": "off"}, "the image is not tried before it is rolled out (--smoke off"),
+        ({"smoke": "off", "roll_out": False}, "the image is not tried (--smoke off"),
         ({"instance_profile": "builder"}, "what runs on it may use that"),
         ({"user_data": True}, "see that it does not make it join production"),
     ],

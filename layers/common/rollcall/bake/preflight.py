@@ -188,7 +188,8 @@ def _notes(given: PreflightInput, details: GroupDetails) -> Iterator[str]:
         if more:
             yield f"base image {given.base.id} maps {', '.join(more)}, too: the builder and the image go without"
     if request.smoke == Smoke.OFF:
-        yield "the image is not tried before it is rolled out (--smoke off; tag: smoke=off)"
+        before = " before it is rolled out" if request.roll_out else ""
+        yield f"the image is not tried{before} (--smoke off; tag: smoke=off)"
     if request.instance_profile:
         yield f"the builder has the instance profile {request.instance_profile}: what runs on it may use that"
     if request.user_data:
