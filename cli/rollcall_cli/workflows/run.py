@@ -87,14 +87,16 @@ class WorkflowRun[E: Execution[Any]](ABC):
 
     def list_latest(self) -> ExitCode:
         """The last of the group, else of all groups."""
-        rows = [self.listed(each) for each in self._asked(lambda: self._executions.latest(LISTED, self._group))]
+        latest = self._asked(lambda: self._executions.latest(LISTED, self._group))
+        rows = sorted(map(self.listed, latest), key=lambda each: each.began, reverse=True)
         if self._as_json:
             print_json(listing.answer_of(rows, self.noun))
         elif rows:
             listing.print_list(rows, self.noun)
         else:
             which = f"Group {self._group!r} was not" if self._group else "No group was"
-            print(f"{which} {self.done} in the last 90 days. Dry runs are not listed.")
+            right = " Is the name right?" if self._group else ""
+            print(f"{which} {self.done} in the last 90 days.{right} Dry runs are not listed.")
         return ExitCode.OK
 
     def start(self, request: Mapping[str, Any]) -> ExitCode:
@@ -122,10 +124,11 @@ class WorkflowRun[E: Execution[Any]](ABC):
         if arn is None:
             which = f" with the key {self._key!r}" if self._key else ""
             dry = not which and self._asked(lambda: self._executions.has_dry_runs(self._group))
-            but = " but dry runs" if dry else ""
-            raise NotRun(
-                f"Group {self._group!r} has no {self.noun}{which}{but} of the last 90 days: nothing is there to watch."
-            )
+            if dry:
+                words = f"has had only dry runs in the last 90 days, and no {self.noun}."
+            else:
+                words = f"has no {self.noun}{which} of the last 90 days. Is the name right?"
+            raise NotRun(f"Group {self._group!r} {words} Nothing is there to watch.")
         return self._follow(Started(arn, attached=True))
 
     def _follow(self, started: Started, wanted: Mapping[str, Any] | None = None, stopped: str = "") -> ExitCode:

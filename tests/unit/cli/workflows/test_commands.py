@@ -18,6 +18,7 @@ from rollcall.domain.objections import Objection
 from rollcall.workflow.names import execution_name
 from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.questions import Questions
+from rollcall_cli.workflows.executions import Executions
 from unit.bake_news import STATE
 from unit.cli.commands import run
 from unit.cli.cycling.step_functions import BAKE_MACHINE, MACHINE, NOW, StepFunctions, Turn, state
@@ -137,10 +138,20 @@ def test_one_groups_are_listed_without_starting_any_and_dry_runs_are_left_out(co
 
 def test_a_group_that_had_dry_runs_alone_is_said_to_be_that(command: Command) -> None:
     command.runs(command.well(), key="dry-20261130T221500", dry_run=True)
-    assert "Dry runs are not listed." in command("web", "--list").stdout
+    assert "in the last 90 days. Is the name right? Dry runs are not listed." in command("web", "--list").stdout
     said = command("web", "--watch", code=ExitCode.NOT_RUN).stderr
-    assert f"Group 'web' has no {command.kind.noun} but dry runs of the last 90 days" in said
-    assert f"has no {command.kind.noun} of the last" in command("api", "--watch", code=ExitCode.NOT_RUN).stderr
+    assert f"has had only dry runs in the last 90 days, and no {command.kind.noun}. Nothing is there" in said
+    said = command("api", "--watch", code=ExitCode.NOT_RUN).stderr
+    assert f"has no {command.kind.noun} of the last 90 days. Is the name right? Nothing is there" in said
+
+
+def test_the_list_is_in_the_order_in_which_they_began(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, began in (("b", NOW - 200), ("c", NOW - 100), ("a", NOW - 300)):
+        command.runs(command.well(), key=key)
+        command.aws.runs[execution_name("web", key)].began = began
+    monkeypatch.setattr(Executions, "_newest_arns", lambda _: [each.arn for each in command.aws.runs.values()])
+    listed = json.loads(command("--list", "--json").stdout)[f"{command.kind.noun}s"]
+    assert [each["began"] for each in listed] == [NOW - 100, NOW - 200, NOW - 300]
 
 
 def test_the_list_as_json_has_null_for_what_is_not_there_and_times_to_the_millisecond(command: Command) -> None:
