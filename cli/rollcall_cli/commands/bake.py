@@ -25,17 +25,18 @@ def bake(
         str | None,
         typer.Option(
             metavar="IMAGE",
-            help="what to start from: current, an image's id, or ssm:NAME of a parameter; by default as the tag says",
+            help="what to start from: current, an image's id, or ssm:NAME of a parameter; by tag",
         ),
     ] = None,
     job_template: Annotated[
-        str | None, typer.Option(metavar="NAME", help="whose job sets the builder up; by default as the tag says")
+        str | None, typer.Option(metavar="NAME", help="whose job sets the builder up; by tag")
     ] = None,
     inventory: Annotated[
-        str | None, typer.Option(metavar="NAME", help="in which the builder gets its host; by default as the tag says")
+        str | None, typer.Option(metavar="NAME", help="in which the builder gets its host; by tag")
     ] = None,
     instance_type: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="of the builder; by default the launch template's")
+        str | None,
+        typer.Option(metavar="TYPE", help="of the builder; by tag, else the launch template's"),
     ] = None,
     keep: Annotated[
         int | None,
@@ -50,11 +51,12 @@ def bake(
         bool | None,
         typer.Option(
             "--roll-out/--no-roll-out",
-            help="cycle the group to the image; it is, unless the tag says no",
+            help="cycle the group to the image; by tag, else yes",
         ),
     ] = None,
     smoke: Annotated[
-        Smoke | None, typer.Option(help="how the image is tried before it is rolled out; by default boot")
+        Smoke | None,
+        typer.Option(help="how the image is tried before it is rolled out; by tag, else boot"),
     ] = None,
     only_if_new: Annotated[
         bool | None,
@@ -64,7 +66,10 @@ def bake(
     ] = None,
     user_data: Annotated[
         bool | None,
-        typer.Option("--user-data/--no-user-data", help="give the builder the group's user data; by default none"),
+        typer.Option(
+            "--user-data/--no-user-data",
+            help="give the builder the group's user data; by tag, else no",
+        ),
     ] = None,
     instance_profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="an instance profile for the builder; by default none")
@@ -73,7 +78,7 @@ def bake(
         bool | None,
         typer.Option(
             "--pin/--no-pin",
-            help="move the default version, of a group on $Default; by default no",
+            help="move the default version, of a group on $Default; by tag, else no",
         ),
     ] = None,
     key: Annotated[
@@ -103,7 +108,7 @@ def bake(
     """Make an image: start from a base image, run a playbook, try the result, and cycle the group to it.
 
     To bake is to make an image. What AWS calls bake time, a wait at the end of a cycle, is another thing: that is
-    the option --bake-seconds of cycles.
+    the option --bake-seconds of cycles. Without an option the group's tags count.
 
     Ends with 0 only when it is rolled out and verified, was only to be baked and is, had nothing new to bake, or was a
     dry run without objections; with 1 when it failed, was rolled back or cancelled, or could not be followed to its

@@ -32,54 +32,63 @@ def cycle(
     ] = None,
     batch: Annotated[
         str | None,
-        typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; by default 25%"),
+        typer.Option(metavar="SIZE", help="so many at a time: 2, or 25% of the desired ones; by tag, else 25%"),
     ] = None,
     checkpoints: Annotated[
-        str | None, typer.Option(metavar="PERCENTAGES", help="wait once so much is new, like 25,100; the last is 100")
+        str | None,
+        typer.Option(
+            metavar="PERCENTAGES",
+            help="wait once so much is new, like 25,100; the last is 100; by tag, else never",
+        ),
     ] = None,
     checkpoint_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="wait so long at each checkpoint; by default 3600")
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", help="wait so long at each checkpoint; by tag, else 3600"),
     ] = None,
     bake_seconds: Annotated[
         int | None,
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="watch the new version so long (AWS: bake time) before the cycle is over; by default 0",
+            help="watch the new version so long (AWS: bake time) before the cycle is over; by tag, else 0",
         ),
     ] = None,
     skip_matching: Annotated[
         bool | None,
         typer.Option(
             "--skip-matching/--no-skip-matching",
-            help="leave instances that have the version already; by default only where another version is named",
+            help="leave instances that have the version already; by tag, else only where another version is named",
         ),
     ] = None,
     on_failure: Annotated[
         OnFailure | None,
-        typer.Option(help="if the new version fails: roll-back, cancel; by default auto: roll back where AWS can"),
+        typer.Option(help="if the new version fails: roll-back, cancel; by tag, else auto: roll back where AWS can"),
     ] = None,
     pin: Annotated[
         bool | None,
         typer.Option(
-            "--pin/--no-pin", help="set a group on $Latest or $Default to a number first, so AWS can roll back"
+            "--pin/--no-pin",
+            help="set a group on $Latest or $Default to a number first, so AWS can roll back; by tag, else no",
         ),
     ] = None,
     follow_: Annotated[
         Follow | None,
         typer.Option(
-            "--follow", help="after --pin: keep goes back to the alias if it fits, number stays; by default keep"
+            "--follow",
+            help="after --pin: keep goes back to the alias if it fits, number stays; by tag, else keep",
         ),
     ] = None,
     alarm: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="a CloudWatch alarm that ends it; repeat for more")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="a CloudWatch alarm that ends it; repeat for more; by tag, else none"),
     ] = None,
     protected: Annotated[
-        Protected | None, typer.Option(help="instances with scale-in protection; by default refuse")
+        Protected | None, typer.Option(help="instances with scale-in protection; by tag, else refuse")
     ] = None,
-    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; by default refuse")] = None,
+    standby: Annotated[Standby | None, typer.Option(help="instances in Standby; by tag, else refuse")] = None,
     verify_seconds: Annotated[
-        int | None, typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; by default 900")
+        int | None,
+        typer.Option(min=0, metavar="SECONDS", help="how long what is verified may take; by tag, else 900"),
     ] = None,
     key: Annotated[
         str | None,
@@ -109,6 +118,8 @@ def cycle(
     as_json: AsJson = False,
 ) -> ExitCode:
     """Replace every instance of a group without downtime, new ones first, and follow that until it is verified.
+
+    Without an option the group's tag rollcall:cycle counts.
 
     Ends with 0 only when it is verified, had nothing to replace, or was a dry run without objections; with 1 when it
     failed, was rolled back or cancelled, or could not be followed to its end; with 3 when pre-flight refused it.
