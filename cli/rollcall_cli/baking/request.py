@@ -36,6 +36,9 @@ class BakeOptions(NamedTuple):
         return self != BakeOptions()
 
 
+OPTION_NAMES = {key: f"--{key.replace('_', '-')}" for key in BakeOptions._fields}  # by key of the input
+
+
 def request_of(group: str, options: BakeOptions, *, dry_run: bool = False) -> Json:
     """The input of the execution. Raises BadSettings where an option cannot be followed."""
     wanted: Json = {
@@ -44,5 +47,7 @@ def request_of(group: str, options: BakeOptions, *, dry_run: bool = False) -> Js
         "dry_run": dry_run or None,
     }
     request = {"group": group} | {name: value for name, value in wanted.items() if value is not None}
-    read_request(request, None)  # what its own function would refuse is refused here, before there is an execution
+    read_request(
+        request, None, OPTION_NAMES
+    )  # what its own function would refuse is refused here, before there is an execution
     return request

@@ -53,6 +53,13 @@ class CycleOptions(NamedTuple):
         return self._replace(alarms=tuple(self.alarms)) != CycleOptions()
 
 
+OPTION_NAMES = {key: f"--{key.replace('_', '-')}" for key in CycleOptions._fields} | {  # by key of the input
+    "launch_template_version": "--version",
+    "rollback": "--on-failure",
+    "alarms": "--alarm",
+}
+
+
 def request_of(group: str, options: CycleOptions, *, dry_run: bool = False) -> Json:
     """The input of the execution. Raises BadSettings, and NotRun, where an option cannot be followed."""
     wanted: Json = {
@@ -72,7 +79,9 @@ def request_of(group: str, options: CycleOptions, *, dry_run: bool = False) -> J
         "dry_run": dry_run or None,
     }
     request = {"group": group} | {name: value for name, value in wanted.items() if value is not None}
-    read_request(request, None)  # what its own function would refuse is refused here, before there is an execution
+    read_request(
+        request, None, OPTION_NAMES
+    )  # what its own function would refuse is refused here, before there is an execution
     return request
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rollcall.domain.bake_tags import BAKE_TAG
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import BadSettings
 from rollcall.workflow.options import (
     FLAG,
@@ -145,12 +146,13 @@ KEY_OF_WORD = {  # of the tag rollcall:bake; the others have tags of their own, 
 # Reading
 
 
-def read_request(raw: object, tag: BakeTag | None) -> BakeRequest:
+def read_request(raw: object, tag: BakeTag | None, names: Mapping[str, str] = EMPTY_MAPPING) -> BakeRequest:
     """The input of an execution: what it does not say, or says null, the tags say, else the default.
 
-    Raises BadSettings naming the key, the value, and what is allowed; of a tag the group and the tag, too.
+    names: as read_input has it. Raises BadSettings naming the key, the value, and what is allowed; of a tag the group
+    and the tag, too.
     """
-    given = read_input("a bake", raw, OPTIONS)
+    given = read_input("a bake", raw, OPTIONS, names)
     defaults = {} if tag is None else _of_tags(given["group"], tag)
     return BakeRequest(**{**defaults, **given})
 

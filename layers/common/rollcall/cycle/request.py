@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from rollcall.doctor.observations import CycleDefaults
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.settings import CYCLE_TAG
 from rollcall.workflow.options import (
     FLAG,
@@ -178,12 +179,13 @@ TAG_KEYS = tuple(key for key in OPTIONS if key not in OF_ONE_CYCLE)
 # Reading
 
 
-def read_request(raw: object, tag: CycleTag | None) -> CycleRequest:
+def read_request(raw: object, tag: CycleTag | None, names: Mapping[str, str] = EMPTY_MAPPING) -> CycleRequest:
     """The input of an execution: what it does not say, or says null, the tag says, else the default.
 
-    Raises BadSettings naming the key, the value, and what is allowed; of a word of the tag the group and the tag, too.
+    names: as read_input has it. Raises BadSettings naming the key, the value, and what is allowed; of a word of the tag
+    the group and the tag, too.
     """
-    given = read_input("a cycle", raw, OPTIONS)
+    given = read_input("a cycle", raw, OPTIONS, names)
     defaults = {} if tag is None else _of_tag(given["group"], tag)
     return CycleRequest(**{**defaults, **given})
 

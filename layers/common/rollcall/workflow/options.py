@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rollcall.domain.empty_mapping import EMPTY_MAPPING
 from rollcall.domain.errors import BadSettings
 from rollcall.domain.json_input import listed_names, quoted
 
@@ -92,8 +93,12 @@ GROUP = Option(group_name, "the name of an Auto Scaling group")
 # The input
 
 
-def read_input(what: str, raw: object, options: Mapping[str, Option]) -> dict[str, Any]:
+def read_input(
+    what: str, raw: object, options: Mapping[str, Option], names: Mapping[str, str] = EMPTY_MAPPING
+) -> dict[str, Any]:
     """What an input says: the values of its keys, without those that are null. what: it is of, as in "a cycle".
+
+    names: of keys in errors, as the options of a command are called.
 
     Raises BadSettings naming each key that cannot be read, its value, and what is allowed; for an input without the key
     group, too.
@@ -107,7 +112,7 @@ def read_input(what: str, raw: object, options: Mapping[str, Option]) -> dict[st
     for key, value in raw.items():
         if value is not None:
             try:
-                given[key] = _of_input(what, key, value, options[key])
+                given[key] = _of_input(what, names.get(key, repr(key)), value, options[key])
             except BadSettings as error:
                 errors.append(error)
     raise_all(errors, f"the input of {what} has ")
@@ -116,11 +121,11 @@ def read_input(what: str, raw: object, options: Mapping[str, Option]) -> dict[st
     return given
 
 
-def _of_input(what: str, key: str, value: object, option: Option) -> Any:
+def _of_input(what: str, name: str, value: object, option: Option) -> Any:
     try:
         return option.read(value)
     except (ValueError, KeyError) as error:
-        words = f"the input of {what} has {quoted(value)} as {key!r}; allowed: {option.allowed}"
+        words = f"the input of {what} has {quoted(value)} as {name}; allowed: {option.allowed}"
         raise BadSettings(words) from error
 
 

@@ -507,3 +507,8 @@ def test_nothing_is_stopped_before_the_operator_agrees(command: Command, monkeyp
 def test_without_a_bake_there_is_nothing_to_cancel_or_to_watch(command: Command, way: str) -> None:
     command.cycles(Turn(cycle_state()))
     assert "bake" in command("web", way, "--yes", code=ExitCode.NOT_RUN).stderr
+
+
+def test_an_option_that_cannot_be_followed_is_named_as_it_was_given(command: Command) -> None:
+    done = command("web", "--base-image", "foo", code=ExitCode.NOT_RUN)
+    assert "has 'foo' as --base-image; allowed: current, an image's id" in done.stderr

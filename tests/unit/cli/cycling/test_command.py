@@ -196,10 +196,10 @@ def test_what_happens_on_failure_is_what_the_input_calls_rollback(command: Comma
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("web", "--batch", "much"), "a percentage"),
+        (("web", "--batch", "much"), "has 'much' as --batch; allowed: a whole number"),
         (("web", "--checkpoints", "25,half"), "--checkpoints=25,half"),
         (("web", "--checkpoints", "25,50"), "end in 100"),
-        (("web", "--version", "newest"), "$Latest"),
+        (("web", "--version", "newest"), "has 'newest' as --version; allowed: a number, $Latest"),
         (("web", "--bake-seconds", "9999999"), "172800"),
         (("web", "--cancel", "--rollback"), "name one"),
         (("web", "--rollback", "--on-failure", "auto"), "options of a new cycle"),
