@@ -110,7 +110,8 @@ class LoadCycle:
         state = self.state
         if not state.get("refresh_id"):
             return ""
-        words = f"{state['phase']}: {state['new']} new, {state['in_progress']} in progress, {state['left']} left"
+        counts = f"{state['new']} new, {state['in_progress']} in progress, {state['left']} left"
+        words = f"ended: {state['result']}" if self.ended else f"{state['phase']}: {counts}"  # the last counts stay
         if words == self._said:
             return ""
         self._said = words

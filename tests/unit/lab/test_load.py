@@ -277,7 +277,7 @@ def test_what_becomes_of_a_cycle_is_noted_once_and_so_is_its_end() -> None:
         "replacing: 0 new, 1 in progress, 1 left",
         "",
         "rolling back: 0 new, 1 in progress, 1 left",
-        "ended: 0 new, 1 in progress, 1 left",
+        "ended: rolled back",
     ]
     record = load.record()
     assert [each.words for each in record.moments] == ["job 9 failed", "rolled back"]
