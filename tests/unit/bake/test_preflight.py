@@ -925,3 +925,11 @@ def test_the_default_key_that_aws_manages_needs_no_permission_and_one_that_canno
     assert found.objections == ()
     [warning] = found.warnings
     assert "could not be read (AWS refused GetEbsEncryptionByDefault)" in warning
+
+
+def test_what_the_roll_out_warns_of_is_left_out_of_a_group_that_cannot_stay_on_the_newest_version() -> None:
+    bake = world()
+    bake.roll_out = RollOutPreflight(warnings=("with --pin it could be put back",))
+    assert judged(bake).warnings == ("roll-out: with --pin it could be put back",)
+    _on(bake, "$Latest")
+    assert judged(bake).warnings == ()

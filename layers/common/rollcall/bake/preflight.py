@@ -22,7 +22,7 @@ from .key_access import key_warnings
 from .preflight_objections import objections_to
 from .request import CURRENT, Smoke
 from .state import OF_ROLL_OUT, BaseImage
-from .template_objections import is_refused
+from .template_objections import ON_LATEST, is_refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,14 +106,18 @@ class Preflight(NamedTuple):
 
 
 def judge(given: PreflightInput) -> Preflight:
-    """All objections, each once, all warnings, and the plan."""
+    """All objections, each once, all warnings, and the plan.
+
+    What the roll-out warns of is left out for a group on $Latest: it is of a group that cannot stay so.
+    """
     details = given.details
     if details is None:
         return Preflight(given.request, (no_group(given.request.group),))
     found = {(each.what, each.reason): each for each in objections_to(given, details)}
     objections = (*found.values(), *given.roll_out.beside(found.keys()))
     plan = _plan(given, details)
-    warnings = (*plan.notes, *(f"{OF_ROLL_OUT}{each}" for each in given.roll_out.warnings))
+    of_roll_out = () if ON_LATEST in {each.what for each in objections} else given.roll_out.warnings
+    warnings = (*plan.notes, *(f"{OF_ROLL_OUT}{each}" for each in of_roll_out))
     return Preflight(given.request, objections, warnings, plan)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .preflight_input import PreflightInput
 
+ON_LATEST = "on $Latest"
 CONFIGURATION_OPTIONS = {"LaunchTemplate": "--launch-template", "MixedInstancesPolicy": "--mixed-instances-policy"}
 
 
@@ -41,8 +42,9 @@ def template_objections(given: PreflightInput, details: GroupDetails) -> Iterato
         return
     if given.own_version == LATEST_VERSION:
         yield Objection(
-            "on $Latest",
-            "it launches the newest version of its launch template: an image before it was rolled out, or failed to be",
+            ON_LATEST,
+            "it launches the newest version of its launch template, and so would launch a bake's image before it is "
+            "rolled out, or when that failed",
             f"set it to the number that $Latest stands for: {_numbered(details, given.version.number)}",
         )
     yield from _launched_by_others(given, details)

@@ -135,8 +135,8 @@ def _launch_template(group: ObservedGroup, observed: Observations, here: Setting
         yield warns(
             f"group {group.name}",
             "baked on $Latest",
-            "no bake of it begins: it launches the newest version of its launch template, which is an image that was "
-            "not rolled out yet, or failed to be",
+            "no bake of it begins: it launches the newest version of its launch template, and so would launch a bake's "
+            "image before it is rolled out, or when that failed",
             "set the group's version to a number",
         )
     template_id = template.get("LaunchTemplateId", "")
