@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from rollcall import __version__
+from rollcall.domain.shell_commands import command, options
 
 from .running import ending
 
@@ -38,8 +39,23 @@ COMMANDS = {  # in the list of all commands with these words
 def command_of(name: str) -> Callable[..., ExitCode]:
     """The function of one of COMMANDS, as its file has it."""
     function = name.replace("-", "_")
-    command: Callable[..., ExitCode] = getattr(import_module(f".commands.{function}", __package__), function)
-    return command
+    found: Callable[..., ExitCode] = getattr(import_module(f".commands.{function}", __package__), function)
+    return found
+
+
+class OneCommand(typer.core.TyperCommand):
+    """A command that says, where a name stands without the option that it belongs to, that it takes groups by one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        if not any("--group" in each.opts for each in self.params):
+            return super().parse_args(ctx, args)
+        ctx.allow_extra_args = True
+        super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            named = command(*options("--group", ctx.args))
+            ctx.fail(f"Got unexpected extra argument(s) ({' '.join(ctx.args)}): groups are named as in {named}")
+        return list(ctx.args)
 
 
 class CommandFiles(Mapping[str, Any]):
@@ -47,7 +63,7 @@ class CommandFiles(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(name, short_help=COMMANDS[name])(ending(command_of(name)))
+        alone.command(name, cls=OneCommand, short_help=COMMANDS[name])(ending(command_of(name)))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

@@ -8,8 +8,10 @@ import pytest
 
 from rollcall.bake.request import KEY_OF_WORD
 from rollcall.cycle.request import TAG_KEYS
+from rollcall_cli.exit_codes import ExitCode
 from rollcall_cli.main import CommandFiles
 from rollcall_cli.options import STACK_VARIABLE, Given
+from unit.cli.commands import run
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,3 +46,16 @@ def test_an_option_that_the_groups_tag_may_say_names_the_tag(command: str, keys:
     for key in keys:
         said = helps[OWN_NAMES.get(key, key)]
         assert "; by tag, else " in said or said.endswith("; by tag"), key
+
+
+@pytest.mark.parametrize("command", ["doctor", "reconcile"])
+def test_a_group_that_is_named_without_its_option_is_answered_with_the_option(command: str) -> None:
+    done = run(command, "web", "--json", "api")
+    assert done.exit_code == ExitCode.NOT_RUN
+    assert "--group web --group api" in " ".join(done.stderr.split())
+
+
+def test_another_command_calls_a_word_too_many_only_that() -> None:
+    said = run("cycle", "web", "api").stderr
+    assert "unexpected extra argument(s) (api)" in said
+    assert "--group" not in said
