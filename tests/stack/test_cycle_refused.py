@@ -196,7 +196,7 @@ def test_a_group_that_did_not_opt_in_or_has_no_launch_template_or_is_not_there_i
     try:
         found = objections(plain, launch_template_version="2")
         assert set(found) == {"not opted in", "launch configuration"}
-        assert f"ResourceId={plain.name},Key=rollcall:inventory,Value=INVENTORY" in found["not opted in"][1]
+        assert f"rollcall onboard {plain.name}" in found["not opted in"][1]
         assert "give it a launch template" in found["launch configuration"][1]
     finally:
         plain.delete()
