@@ -79,9 +79,8 @@ def request_of(group: str, options: CycleOptions, *, dry_run: bool = False) -> J
         "dry_run": dry_run or None,
     }
     request = {"group": group} | {name: value for name, value in wanted.items() if value is not None}
-    read_request(
-        request, None, OPTION_NAMES
-    )  # what its own function would refuse is refused here, before there is an execution
+    # What its own function would refuse is refused here, before there is an execution.
+    read_request(request, None, OPTION_NAMES)
     return request
 
 
