@@ -196,7 +196,7 @@ def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
         lines = [line for each in diagnosis.findings for line in lines_in(each.remedy)]
         assert lines, what
         for line in lines:
-            if line.startswith("rollcall offboard"):
+            if line.startswith(("rollcall offboard", "rollcall onboard")):
                 assert parsed(*pasted(line, bin_folder))["group"] == name
             elif line.startswith("rollcall"):
                 assert parsed(*pasted(line, bin_folder))["group"] == [name]
@@ -206,9 +206,7 @@ def test_doctors_remedies_name_the_group(name: str, bin_folder: Path) -> None:
 
 def lines_in(remedy: str) -> list[str]:
     """The commands in a remedy, which are its last words."""
-    found = re.search(
-        r"(?:aws autoscaling|rollcall reconcile|rollcall release|rollcall offboard) .*", remedy, re.DOTALL
-    )
+    found = re.search(r"(?:aws autoscaling|rollcall (?:reconcile|release|offboard|onboard)) .*", remedy, re.DOTALL)
     return re.split("; (?=aws autoscaling )", found[0]) if found else []
 
 
