@@ -123,8 +123,8 @@ def test_who_the_dashboard_says_emits_a_metric_does(
     eventually(lambda: len(group.in_service()) == 2, "two instances in service")
     group.scale(1)
     eventually(lambda: len(group.states()) == 1, "one is gone")
+    assert bake.waited()["result"] == "baked"  # while it runs a cycle is refused
     assert start_cycle(group).waited()["result"] == "succeeded"
-    assert bake.waited()["result"] == "baked"
     cloud.reconcile(groups=[group.name])
     shown = {
         (metric, value)
