@@ -10,6 +10,7 @@ import pytest
 from lab.bakes import (
     LONG_AGO,
     PLACED,
+    Bake,
     baked_versions,
     existing,
     have_baked,
@@ -177,17 +178,23 @@ def test_of_a_bake_that_is_stopped_and_whose_event_is_lost_reconcile_leaves_no_b
     assert images(group) == []
 
 
+def stopped_unheard_in_its_roll_out(group: Group) -> Bake:
+    """A bake of the group that was stopped while its cycle waited at a checkpoint; the event about that is lost."""
+    at_size(group, 2)
+    group.tag({"cycle": "batch=1 checkpoints=50:100"})
+    bake = start_bake(group)
+    bake.rolls_out(group).reaches("waiting at a checkpoint")
+    group.cloud.aws.drop_events("Step Functions Execution Status Change")
+    bake.stop()
+    return bake
+
+
 def test_of_a_bake_that_is_stopped_in_its_roll_out_and_whose_event_is_lost_reconcile_has_the_image_say_so_once(
     make_baked: MakeGroup, cloud: Cloud, ear: Ear
 ) -> None:
     """None of its instances lives, by which it could be found."""
     group = make_baked()
-    at_size(group, 2)
-    group.tag({"cycle": "batch=1 checkpoints=50:100"})
-    bake = start_bake(group)
-    bake.rolls_out(group).reaches("waiting at a checkpoint")
-    cloud.aws.drop_events("Step Functions Execution Status Change")
-    bake.stop()
+    bake = stopped_unheard_in_its_roll_out(group)
     bake.age(SETTLE_AFTER + 60)
     for _ in range(2):
         cloud.reconcile()
@@ -200,12 +207,7 @@ def test_what_came_of_a_roll_out_of_which_no_event_was_settled_the_removal_of_ol
     make_baked: MakeGroup, cloud: Cloud, ear: Ear
 ) -> None:
     group = make_baked()
-    at_size(group, 2)
-    group.tag({"cycle": "batch=1 checkpoints=50:100"})
-    bake = start_bake(group)
-    bake.rolls_out(group).reaches("waiting at a checkpoint")
-    cloud.aws.drop_events("Step Functions Execution Status Change")
-    bake.stop()
+    bake = stopped_unheard_in_its_roll_out(group)
     retire(group, ended_before=time.time() - SETTLE_WITHIN)
     assert ROLL_OUT not in tags_of(images(group)[0])  # an event may still come
     bake.age(SETTLE_WITHIN + 60)
