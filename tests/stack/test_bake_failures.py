@@ -204,7 +204,7 @@ def test_of_a_bake_that_is_stopped_in_its_roll_out_and_whose_event_is_lost_recon
 
 
 def test_what_came_of_a_roll_out_of_which_no_event_was_settled_the_removal_of_old_images_records_once(
-    make_baked: MakeGroup, cloud: Cloud, ear: Ear
+    make_baked: MakeGroup, ear: Ear
 ) -> None:
     group = make_baked()
     bake = stopped_unheard_in_its_roll_out(group)
